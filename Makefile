@@ -1,0 +1,97 @@
+# Every target builds .venv first when it is missing or out of date, so a machine needs Python 3.11 or
+# newer and make, nothing else.
+#
+#   make demo                 a server, a worker, the API and mock tasks; Ctrl-C ends all of it
+#   make test                 every test; make test-unit and make test-integration are its parts
+#   make lint                 style and types; make format mends what can be mended by itself
+#   make clean                removes .venv and what the tools left behind
+#
+#   ARGS="…"                  passed on: make test ARGS="-k replay", make demo ARGS="--seconds 20"
+#   PYTHON=…                  the Python that .venv is built with
+
+PYTHON ?=
+ARGS ?=
+
+UNIT := tests/unit tests/transitions
+BIN := .venv/bin
+# Written last. Without it a .venv is taken for half-made, whatever it looks like, and built anew.
+RUNS := .venv/.ready
+LINTS := .venv/.ready-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-integration lint format clean rebuild
+# One .venv, one thing at a time: `make -j lint test` must not install under a running test.
+.NOTPARALLEL:
+
+# "rebuild" where .venv's Python is gone, as after an upgrade, or is not the one that PYTHON asks for.
+STALE := $(shell test -x $(BIN)/python \
+    && { test -z "$(PYTHON)" || test "$(PYTHON)" = "$$(cat .venv/.python 2>/dev/null)"; } \
+    || echo rebuild)
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(RUNS)
+	@exec $(BIN)/buraq demo $(ARGS)
+
+test: $(RUNS)
+	@$(BIN)/pytest $(ARGS)
+
+test-unit: $(RUNS)
+	@$(BIN)/pytest $(wildcard $(UNIT)) $(ARGS)
+
+# All that is not a unit test, so that a new folder cannot be forgotten here.
+test-integration: $(RUNS)
+	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
+
+lint: $(LINTS)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(LINTS)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+
+$(RUNS): requirements.txt pyproject.toml $(STALE)
+	@$(new_venv)
+	@rm -f $(RUNS) $(LINTS)
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(RUNS)
+
+$(LINTS): requirements-dev.txt $(RUNS)
+	@echo "Adding what lint needs to .venv" >&2
+	@$(PIP) install -r requirements-dev.txt
+	@touch $(LINTS)
+
+# The first Python that is new enough and can make a .venv. Debian and Ubuntu ship `venv` without its
+# ensurepip, which fails only after half of the folder is there, so it is asked for beforehand.
+define new_venv
+test -z "$(STALE)" && test -f $(RUNS) && { echo "Bringing .venv up to date" >&2; exit 0; }; \
+found=; bare=; \
+for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
+    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then found=$$python; break; fi; \
+    bare=$${bare:-$$python}; \
+done; \
+if test -z "$$found" && test -n "$$bare"; then \
+    version=$$("$$bare" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+    echo "$$bare (Python $$version) cannot make a virtual environment: its venv module is incomplete." >&2; \
+    echo "Install it and run make again; on Debian and Ubuntu: apt-get install python$$version-venv" >&2; \
+    exit 1; \
+fi; \
+if test -z "$$found"; then \
+    echo "Buraq needs Python 3.11 or newer, and $(if $(PYTHON),PYTHON=$(PYTHON) is none,none is on PATH)." >&2; \
+    echo "Install one, or name yours: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+    exit 1; \
+fi; \
+echo "Building .venv with $$found, once; this may take a minute" >&2; \
+rm -rf .venv && "$$found" -m venv .venv && echo "$$found" > .venv/.python
+endef

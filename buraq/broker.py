@@ -1,0 +1,300 @@
+"""One queue's transitions: each method is a Lua file and returns the call that runs it.
+
+Nothing else in Buraq writes a task's state. What is read for a list or a count is in `inspector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import ujson
+
+from buraq.keys import DEAD, FRONT, HIGH, LETTERS, LOW, NORMAL, PRIORITIES, SCHEDULED, SUSPECTS, QueueKeys
+from buraq.scripts import Argument, Call, load
+from buraq.task import Completed, Dead, Delivery, Retried, Task, recode
+
+KEY_LIFE_MS = 24 * 3600 * 1000  # of an idempotency key
+MEMO_LIFE_MS = 5 * 60 * 1000  # of a remembered enqueue reply
+LOST_SHOWN_MS = 5 * 60 * 1000  # how long a worker process that vanished is still listed
+
+# No script may hold the server for more than two or three milliseconds.
+ENQUEUE_BATCH, SETTLE_BATCH, RECLAIM_BATCH, REPLAY_BATCH, PROMOTE_BATCH = 100, 250, 60, 100, 100
+BATCH_BYTES = 1 << 20
+
+_STREAM = {HIGH: 1, NORMAL: 2, LOW: 3}
+
+
+class Item(NamedTuple):
+    """A task on its way in: what `enqueue` writes of it."""
+
+    id: str
+    letter: str  # of the stream, by priority
+    due: str  # unix ms, '+' before a delay in ms from the server's now, '' for at once
+    owner: str  # its idempotency key, '' for none
+    payload: bytes
+
+
+class Verdict(NamedTuple):
+    """What became of an item that was not simply accepted: KNOWN, DUPLICATE of the task `detail`, or REFUSED."""
+
+    word: str
+    detail: str
+
+
+class Settlement(NamedTuple):
+    """A delivery, what its run ended in, and the members that its event has beside type and task_id, as JSON."""
+
+    delivery: Delivery
+    outcome: Any
+    note: str
+
+
+class Settled(NamedTuple):
+    """The reply to a settle call: whether it was remembered, and which positions were gone (from 0)."""
+
+    remembered: bool
+    heard: bool
+    gone: frozenset[int]
+
+
+class Letter(NamedTuple):
+    """A dead letter on its way back: what `replay` writes of it."""
+
+    entry: str
+    task: Task
+    payload: bytes
+
+
+class Reclaimable(NamedTuple):
+    """An entry of a dead process and where it goes: front, suspects or the dead letters."""
+
+    entry: bytes
+    id: str
+    target: str
+    deaths: int
+    note: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The transitions of one queue."""
+
+    keys: QueueKeys
+    group: str = "buraq_workers"
+    channel: str = "buraq_events"
+
+    @property
+    def _queue(self) -> str:
+        return ujson.dumps(self.keys.name)
+
+    # -- producers
+
+    def enqueue(self, items: Sequence[Item], producer: str, number: int, now_ms: int | str = "") -> Call:
+        """Accept tasks. The same `number` again is answered with the reply that it had the first time."""
+        keys, streams = self.keys, self.keys.streams
+        owners: list[str] = []
+        args: list[Argument] = [self.channel, self._queue, number, now_ms, KEY_LIFE_MS, MEMO_LIFE_MS]
+        for item in items:
+            owner: Argument = ""
+            if item.owner:
+                owner_key = keys.owner(item.owner)
+                if owner_key not in owners:
+                    owners.append(owner_key)
+                owner = 11 + owners.index(owner_key)
+            args += (item.id, _STREAM[item.letter], item.due, owner, item.payload)
+        places = [*keys.by_priority, streams[FRONT], streams[SUSPECTS], keys.dlq]
+        fixed = [*places, keys.scheduled, keys.tasks, keys.index, keys.accepted(producer)]
+        return load("enqueue")([*fixed, *owners], args)
+
+    @staticmethod
+    def verdicts(reply: Sequence[Any]) -> dict[int, Verdict]:
+        """Read an enqueue reply: position in the batch, from 0, to its verdict."""
+        rows = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        return {int(n) - 1: Verdict(word.decode(), detail.decode()) for n, word, detail in rows}
+
+    def cancel(self, task_id: str, idempotency_key: str = "") -> Call:
+        """Take back a task that has not started."""
+        keys = self.keys
+        streams = [*keys.by_priority, keys.streams[FRONT], keys.streams[SUSPECTS]]
+        owner = [keys.owner(idempotency_key)] if idempotency_key else []
+        return load("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *owner], [self.group, task_id])
+
+    # -- settling
+
+    def announce(self, started: Iterable[tuple[str, str]]) -> Call:
+        """Tell the listeners what has started: pairs of task id and note."""
+        return load("announce")([], [self.channel, *(word for pair in started for word in pair)])
+
+    def _settle_keys(self, batch: Sequence[Settlement], worker: str) -> list[str]:
+        stream = self.keys.streams[batch[0].delivery.letter]
+        return [stream, self.keys.index, self.keys.settled(worker)]
+
+    def _head(self, verb: str, batch: Sequence[Settlement], number: int) -> list[Argument]:
+        lane = f"{verb}:{batch[0].delivery.letter}"
+        return [self.group, self.channel, lane, number, len(batch)]
+
+    @staticmethod
+    def _columns(batch: Sequence[Settlement]) -> list[Argument]:
+        columns: list[Argument] = [row.delivery.entry for row in batch]
+        columns += [row.delivery.task.id if row.delivery.task else "" for row in batch]
+        columns += [row.note for row in batch]
+        return columns
+
+    def settle(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+        """Write the outcomes of deliveries of one stream that ended alike (same outcome class, same `charged`)."""
+        outcome = batch[0].outcome
+        if isinstance(outcome, Completed):
+            return self._complete(batch, worker, number)
+        if isinstance(outcome, Retried):
+            return self._retry(batch, worker, number)
+        if isinstance(outcome, Dead):
+            return self._bury(batch, worker, number)
+        return self._release(batch, worker, number)
+
+    def _complete(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+        keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number)
+        args += self._columns(batch)
+        for position, row in enumerate(batch, 1):
+            if row.outcome.result is not None:
+                keys.append(self.keys.result(row.delivery.task.id if row.delivery.task else ""))
+                args += (position, row.outcome.ttl_ms, row.outcome.result)
+        return load("complete")(keys, args)
+
+    def _retry(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+        charged = batch[0].outcome.charged
+        args = self._head("retry" if charged else "put_off", batch, number)
+        args += ["Failed" if charged else "Pending", "", *self._columns(batch)]
+        args += [row.outcome.delay_ms for row in batch]
+        args += [row.outcome.payload for row in batch]
+        args += [scheduled_place(row.delivery) for row in batch]
+        keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks]
+        return load("retry")(keys, args)
+
+    def _bury(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+        keys = [*self._settle_keys(batch, worker), self.keys.dlq]
+        owners: list[Argument] = []
+        letters: list[Argument] = []
+        for row in batch:
+            task = row.delivery.task
+            if task and task.idempotency_key:
+                keys.append(self.keys.owner(task.idempotency_key))
+                owners.append(len(keys))
+            else:
+                owners.append("")
+            fields = dead_letter(row.delivery, row.outcome)
+            letters += (len(fields), *fields)
+        args = [*self._head("bury", batch, number), "", *self._columns(batch), *owners, *letters]
+        return load("bury")(keys, args)
+
+    def _release(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+        back = batch[0].delivery.back
+        keys = [*self._settle_keys(batch, worker), self.keys.streams[back]]
+        return load("release")(keys, [*self._head("release", batch, number), back, *self._columns(batch)])
+
+    @staticmethod
+    def settled(reply: Sequence[int]) -> Settled:
+        """Read a settle reply."""
+        return Settled(reply[0] == 1, reply[1] == 1, frozenset(int(n) - 1 for n in reply[2:]))
+
+    def duplicate(self, delivery: Delivery, task: Task) -> Call:
+        """Ask whose idempotency key it is; drops the delivery of a duplicate."""
+        keys = [self.keys.streams[delivery.letter], self.keys.index, self.keys.owner(task.idempotency_key)]
+        return load("duplicate")(keys, [self.group, delivery.entry, task.id, KEY_LIFE_MS])
+
+    # -- worker processes
+
+    def promote(self, now_ms: int | str = "", limit: int = PROMOTE_BATCH) -> Call:
+        """Move due tasks to their streams."""
+        keys = self.keys
+        moving = [keys.scheduled, keys.tasks, keys.index, *keys.by_priority, keys.streams[SUSPECTS]]
+        return load("promote")(moving, [self.channel, self._queue, now_ms, limit])
+
+    def lease(self, worker: str, ttl_ms: int, facts: dict[str, Argument], now_ms: int | str = "") -> Call:
+        """Renew the lease of a worker process."""
+        keys = [self.keys.leases, self.keys.worker(worker), self.keys.settled(worker)]
+        pairs = [word for pair in facts.items() for word in pair]
+        return load("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
+
+    def leave(self, worker: str, limit: int = SETTLE_BATCH) -> Call:
+        """Hand back what is pending under the process's name, then forget the process."""
+        keys, streams = self.keys, self.keys.streams
+        held = [*keys.by_priority, streams[FRONT], streams[SUSPECTS]]
+        known = [keys.index, keys.leases, keys.worker(worker), keys.settled(worker)]
+        return load("leave")([*held, *known], [self.group, worker, limit])
+
+    def reclaim(
+        self, letter: str, caller: str, dead: str, entries: Sequence[Reclaimable], now_ms: int | str = ""
+    ) -> Call:
+        """Take entries of one stream from a dead process."""
+        keys, streams = self.keys, self.keys.streams
+        held = [streams[letter], streams[FRONT], streams[SUSPECTS], keys.dlq, keys.index, keys.leases]
+        args: list[Argument] = [self.group, self.channel, caller, dead, now_ms]
+        for entry in entries:
+            owner: Argument = ""
+            if entry.owner:
+                held.append(keys.owner(entry.owner))
+                owner = len(held)
+            target = {FRONT: 2, SUSPECTS: 3, DEAD: 4}[entry.target]
+            args += (entry.entry, entry.id, target, entry.deaths, entry.note, owner)
+        return load("reclaim")(held, args)
+
+    def group_commands(self) -> list[tuple[Argument, ...]]:
+        """Return the commands that make the consumer group on each stream; BUSYGROUP means that it is there.
+
+        From id 0: what was added before the first worker came must run.
+        """
+        return [("XGROUP", "CREATE", self.keys.streams[letter], self.group, "0", "MKSTREAM") for letter in LETTERS]
+
+    # -- dead letters
+
+    def replay(self, letters: Sequence[Letter]) -> Call:
+        """Put dead letters back into their streams."""
+        keys = [self.keys.dlq, *self.keys.by_priority, self.keys.index]
+        args: list[Argument] = [self.channel, self._queue, KEY_LIFE_MS]
+        for letter in letters:
+            owner: Argument = ""
+            if letter.task.idempotency_key:
+                keys.append(self.keys.owner(letter.task.idempotency_key))
+                owner = len(keys)
+            stream = 1 + _STREAM[PRIORITIES.get(letter.task.priority, NORMAL)]
+            args += (letter.entry, letter.task.id, stream, letter.payload, owner)
+        return load("replay")(keys, args)
+
+    def purge(self, letters: Sequence[tuple[str, str]]) -> Call:
+        """Delete dead letters: pairs of entry and task id."""
+        return load("purge")([self.keys.dlq, self.keys.index], [word for pair in letters for word in pair])
+
+
+def scheduled_place(delivery: Delivery) -> str:
+    """Return what the index says of a delivery that waits for its time: what its next entry must carry."""
+    task = delivery.task
+    letter = PRIORITIES.get(task.priority, NORMAL) if task else NORMAL
+    return f"{SCHEDULED}{letter}{'k' if delivery.claimed else '-'}{delivery.deaths}"
+
+
+def dead_letter(delivery: Delivery, outcome: Dead) -> list[Argument]:
+    """Return the fields and values of a dead letter; one that could not be read keeps its entry as it was."""
+    fields: list[Argument] = ["reason", outcome.reason]
+    if outcome.error:
+        fields += ("error", outcome.error)
+    if outcome.traceback:
+        fields += ("traceback", outcome.traceback)
+    if delivery.deaths:
+        fields += ("deaths", delivery.deaths)
+    if delivery.task is None:
+        return [*fields, *delivery.fields]
+    last = str(outcome.error or outcome.reason)
+    payload = recode_error(delivery, last)
+    return [*fields, "payload", payload]
+
+
+def recode_error(delivery: Delivery, error: str) -> bytes:
+    """Return the payload with the last error in it, or as it came when it cannot be written again."""
+    try:
+        assert delivery.task is not None
+        return recode(delivery.task, error=error)
+    except (ValueError, OverflowError, RecursionError, TypeError):
+        return delivery.raw or b""

@@ -1,0 +1,198 @@
+"""Connections to the server: dedicated ones for what is fast, pooled ones for what is rare, no hidden retries on
+either.
+
+redis-py resends a command whose reply was lost, up to ten times, so that one `xadd` adds several entries. Here
+nothing is sent twice unless the caller says so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from buraq.scripts import Argument, Call
+
+# The server is away, or not yet itself: wait and ask again. (LOADING and MASTERDOWN arrive as ConnectionError.)
+Unreachable = (RedisConnectionError, RedisTimeoutError, OSError)
+
+CONNECT_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 5.0
+
+
+class Link:
+    """One dedicated connection, for one user at a time. It connects when it is first used, and again after a failure.
+
+    A pooled connection is checked on every checkout, which costs five times the command itself under gevent.
+    """
+
+    def __init__(self, server: Server, answer_timeout: float = ANSWER_TIMEOUT) -> None:
+        self._server = server
+        self._answer_timeout = answer_timeout
+        self._connection: Any = None
+
+    def _open(self) -> Any:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._server.connection(self._answer_timeout)
+        return connection
+
+    def close(self) -> None:
+        """Close the connection. The next use opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Send commands in one go and return their replies; an error reply is returned, not raised.
+
+        Raises one of `Unreachable` when the connection breaks or the answer does not come in time: then it is not known
+        which of the commands were executed.
+        """
+        connection = self._open()
+        replies: list[Any] = []
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    replies.append(connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
+        except BaseException:
+            # Whatever it was, a late reply must not be taken for the answer to the next command.
+            self.close()
+            raise
+        return replies
+
+    def command(self, *words: Argument) -> Any:
+        """Send one command and return its reply. Raises its error reply, and as `commands` does."""
+        connection = self._open()
+        try:
+            connection.send_command(*words)
+            return connection.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def calls(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts in one go and return their replies; an error reply is returned, not raised.
+
+        A script that the server does not have (after a restart or a failover) is loaded and run again.
+        """
+        replies = self.commands([call.command() for call in calls])
+        missing = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            sources = {calls[n].script.name: calls[n].script.source for n in missing}
+            again = [("SCRIPT", "LOAD", source) for source in sources.values()]
+            answers = self.commands([*again, *(calls[n].command() for n in missing)])[len(sources) :]
+            for n, answer in zip(missing, answers, strict=True):
+                replies[n] = answer
+        return replies
+
+    def call(self, call: Call) -> Any:
+        """Run one script and return its reply. Raises its error reply."""
+        [reply] = self.calls([call])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    @property
+    def fileno(self) -> int | None:
+        """File descriptor of the open connection, None while it is closed."""
+        sock = getattr(self._connection, "_sock", None)
+        return None if sock is None else int(sock.fileno())
+
+
+class SharedLink:
+    """A link that several greenlets or threads take in turns, for what is rare."""
+
+    def __init__(self, server: Server) -> None:
+        self._link = Link(server)
+        self._lock = threading.Lock()
+
+    def call(self, call: Call) -> Any:
+        """Run one script and return its reply. Raises its error reply, and as `Link.commands` does."""
+        with self._lock:
+            return self._link.call(call)
+
+    def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Send commands in one go, as `Link.commands`."""
+        with self._lock:
+            return self._link.commands(commands)
+
+    def close(self) -> None:
+        """Close the connection. The next use opens a new one."""
+        with self._lock:
+            self._link.close()
+
+
+class Server:
+    """The server that a queue lives on, and how to connect to it."""
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        self._class = pool.connection_class
+        self._options: dict[str, Any] = {
+            **pool.connection_kwargs,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+            "protocol": 2,
+            "decode_responses": False,
+            "health_check_interval": 0,
+        }
+        self._shared: SharedLink | None = None
+
+    @classmethod
+    def from_url(cls, url: str, ssl_cert_reqs: str = "required") -> Server:
+        """Return the server at a redis://, rediss:// or unix:// URL. Nothing is connected yet."""
+        options: dict[str, Any] = {"ssl_cert_reqs": ssl_cert_reqs} if url.startswith("rediss://") else {}
+        if ssl_cert_reqs == "none" and options:
+            options["ssl_check_hostname"] = False
+        return cls(redis.ConnectionPool.from_url(url, **options))
+
+    @classmethod
+    def from_client(cls, client: redis.Redis) -> Server:
+        """Return the server that a redis-py client, a fakeredis one too, is connected to."""
+        return cls(client.connection_pool)
+
+    def connection(self, answer_timeout: float) -> Any:
+        """Return a new connection, not yet connected, that waits `answer_timeout` seconds for an answer."""
+        options = {**self._options, "socket_timeout": answer_timeout}
+        options["socket_connect_timeout"] = min(CONNECT_TIMEOUT, answer_timeout)
+        return self._class(**options)
+
+    def link(self, answer_timeout: float = ANSWER_TIMEOUT) -> Link:
+        """Return a new dedicated connection."""
+        return Link(self, answer_timeout)
+
+    def client(self, answer_timeout: float = ANSWER_TIMEOUT, *, decode: bool = True) -> redis.Redis:
+        """Return a client with a pool of its own, for what is rare."""
+        options = {**self._options, "socket_timeout": answer_timeout, "decode_responses": decode}
+        options["socket_connect_timeout"] = min(CONNECT_TIMEOUT, answer_timeout)
+        pool = redis.ConnectionPool(connection_class=self._class, **options)
+        return redis.Redis(connection_pool=pool)
+
+    @property
+    def shared(self) -> SharedLink:
+        """The one link of this process for what is rare."""
+        if self._shared is None:
+            self._shared = SharedLink(self)
+        return self._shared
+
+    def forget(self) -> None:
+        """Drop connections inherited by a fork, without a word to the server: they are still the parent's."""
+        self._shared = None
+
+    def address(self) -> str:
+        """Return where the server is, without secrets."""
+        if "path" in self._options:
+            return f"unix://{self._options['path']}"
+        return f"{self._options.get('host', 'localhost')}:{self._options.get('port', 6379)}"

@@ -1,0 +1,169 @@
+"""The dead letters: read in pages, given another life in batches, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from buraq.backend import Backend
+from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
+from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+
+PAGE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task that was given up. `task` is None when the entry holds none that can be read; then `raw` says what it
+    holds.
+    """
+
+    entry: str
+    reason: str
+    died_at_ms: int
+    error: str
+    traceback: str
+    deaths: int
+    raw: bytes
+    task: Task | None
+
+
+class Replayed(NamedTuple):
+    """How many dead letters went back, and how many stay: unreadable, or their key belongs to another task."""
+
+    replayed: int
+    unreadable: int
+    owned: int
+
+
+class DeadLetters:
+    """The dead letters of one queue. Raises one of `connection.Unreachable` when the server is away."""
+
+    def __init__(self, backend: Backend, queue: str) -> None:
+        self._broker = backend.broker(queue)
+        self._link = backend.server.shared
+
+    def __len__(self) -> int:
+        [length] = self._link.commands([("XLEN", self._broker.keys.dlq)])
+        return int(length) if isinstance(length, int) else 0
+
+    def page(self, after: str = "-", limit: int = PAGE, until: str = "+") -> list[DeadLetter]:
+        """Return at most `limit` dead letters after the entry id `after`, oldest first."""
+        start = after if after == "-" else f"({after}"
+        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
+        if isinstance(rows, Exception):
+            raise rows
+        return [_read(entry, fields) for entry, fields in rows]
+
+    def all(self) -> Iterator[DeadLetter]:
+        """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
+        [last] = self._link.commands([("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)])
+        if not isinstance(last, list) or not last:
+            return
+        after, until = "-", last[0][0].decode()
+        while page := self.page(after, until=until):
+            yield from page
+            after = page[-1].entry
+
+    def get(self, entry_or_id: str) -> DeadLetter | None:
+        """Return one dead letter, by its entry id or its task's id."""
+        entry = entry_or_id
+        [place] = self._link.commands([("HGET", self._broker.keys.index, entry_or_id)])
+        if isinstance(place, bytes) and place.startswith(b"d"):
+            entry = place[1:].decode()
+        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
+        return _read(*rows[0]) if isinstance(rows, list) and rows else None
+
+    def replay(self, letters: list[DeadLetter]) -> Replayed:
+        """Put dead letters back into their streams with no retries used. Each batch is atomic.
+
+        What is interrupted can be repeated: a dead letter that went back is no longer here.
+        """
+        readable = [(letter, letter.task) for letter in letters if letter.task is not None]
+        replayed = owned = 0
+        batch: list[Letter] = []
+        size = 0
+        for letter, task in readable:
+            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""))
+            if batch and (len(batch) == REPLAY_BATCH or size + len(again.payload) > BATCH_BYTES):
+                sent, kept = self._send(batch)
+                replayed, owned, batch, size = replayed + sent, owned + kept, [], 0
+            batch.append(again)
+            size += len(again.payload)
+        if batch:
+            sent, kept = self._send(batch)
+            replayed, owned = replayed + sent, owned + kept
+        return Replayed(replayed, len(letters) - len(readable), owned)
+
+    def _send(self, batch: list[Letter]) -> tuple[int, int]:
+        refused = self._link.call(self._broker.replay(batch))
+        words = [bytes(word) for word in refused[1::2]]
+        return len(batch) - len(words), words.count(b"OWNED")
+
+    def replay_all(self) -> Replayed:
+        """Put all dead letters that there are now back into their streams."""
+        total = Replayed(0, 0, 0)
+        page: list[DeadLetter] = []
+        for letter in self.all():
+            page.append(letter)
+            if len(page) == PAGE:
+                total, page = _sum(total, self.replay(page)), []
+        return _sum(total, self.replay(page))
+
+    def purge(self, letters: list[DeadLetter]) -> int:
+        """Delete dead letters for good. Returns how many were still there."""
+        deleted = 0
+        for start in range(0, len(letters), PAGE):
+            pairs = [(one.entry, one.task.id if one.task else "") for one in letters[start : start + PAGE]]
+            deleted += int(self._link.call(self._broker.purge(pairs)))
+        return deleted
+
+    def purge_all(self) -> int:
+        """Delete all dead letters that there are now. Returns how many."""
+        deleted = 0
+        page: list[DeadLetter] = []
+        for letter in self.all():
+            page.append(letter)
+            if len(page) == PAGE:
+                deleted += self.purge(page)
+                page = []
+        return deleted + self.purge(page)
+
+    def trim(self, max_age_ms: int | None, max_length: int | None, now_ms: int) -> int:
+        """Delete the dead letters that the retention settings no longer keep; at most a page. Returns how many."""
+        excess = len(self) - max_length if max_length is not None else 0
+        old: list[DeadLetter] = []
+        if excess > 0:
+            old = self.page(limit=min(PAGE, excess))
+        elif max_age_ms is not None:
+            old = self.page(until=str(now_ms - max_age_ms))
+        return self.purge(old)
+
+
+def _sum(one: Replayed, other: Replayed) -> Replayed:
+    return Replayed(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
+    said = dict(zip(fields[::2], fields[1::2], strict=False))
+    raw = said.get(PAYLOAD, b"")
+    try:
+        task = decode(raw)
+    except Undecodable:
+        task = None
+
+    def text(name: bytes) -> str:
+        return said.get(name, b"").decode(errors="replace")
+
+    died, deaths = text(b"died_at"), text(b"deaths")
+    return DeadLetter(
+        entry=entry.decode(),
+        reason=text(b"reason"),
+        died_at_ms=int(died) if died.isdigit() else int(entry.split(b"-")[0]),
+        error=text(b"error"),
+        traceback=text(b"traceback"),
+        deaths=int(deaths) if deaths.isdigit() else 0,
+        raw=raw,
+        task=task,
+    )

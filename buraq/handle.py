@@ -1,0 +1,53 @@
+"""A handle of a task that was enqueued: its id, where it is, and what can be done about it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ujson
+
+from buraq.backend import Backend
+from buraq.inspector import Inspector
+
+
+class TaskHandle:
+    """A task that the server has. `created` is False when it was there before: same id, or same idempotency key."""
+
+    __slots__ = ("_backend", "created", "id", "queue", "type")
+
+    def __init__(self, id: str, type: str, queue: str, created: bool, backend: Backend) -> None:
+        self.id = id
+        self.type = type
+        self.queue = queue
+        self.created = created
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"<TaskHandle {self.type} {self.id} in {self.queue}{'' if self.created else ', known before'}>"
+
+    def state(self) -> str | None:
+        """Return where the task is: waiting, running, scheduled or dead. None when it has ended and is gone."""
+        return Inspector(self._backend).state(self.queue, self.id)
+
+    def cancel(self) -> bool:
+        """Take the task back if it has not started. Returns whether it was; nothing is written otherwise."""
+        return Inspector(self._backend).cancel(self.queue, self.id) == "CANCELLED"
+
+    def result(self, timeout: float = 0.0) -> Any:
+        """Return what the task returned, for a task type with `keep_result=True`, waiting up to `timeout` seconds.
+
+        Raises `TimeoutError` when there is none: the task has not ended, died, returned None, or its result has
+        expired.
+        """
+        key = self._backend.names.queue(self.queue).result(self.id)
+        deadline = time.monotonic() + timeout
+        pause = 0.005
+        while True:
+            [raw] = self._backend.server.shared.commands([("GET", key)])
+            if isinstance(raw, bytes):
+                return ujson.loads(raw)
+            if time.monotonic() + pause > deadline:
+                raise TimeoutError(f"task {self.id} left no result within {timeout:g}s; its state is {self.state()}")
+            time.sleep(pause)
+            pause = min(0.25, pause * 2)

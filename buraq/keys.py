@@ -1,0 +1,116 @@
+"""The name of every key Buraq writes, and its type. Nothing else builds a key.
+
+A queue's keys derive from its base: `STREAM_NAME` for the default queue, `<STREAM_NAME>:<queue>` for another.
+The index says where a task is: one letter for the place, then the entry id (`n1795287924796-0`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+DEFAULT_QUEUE = "default"
+
+SUSPECTS, FRONT, HIGH, NORMAL, LOW = "s", "f", "h", "n", "l"
+LETTERS = (SUSPECTS, FRONT, HIGH, NORMAL, LOW)  # in the order in which they are fetched
+SCHEDULED, DEAD = "z", "d"  # the two places of the index that are no streams of the group
+PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_TAKEN = {"scheduled", "index", "leases", "queues", "paused", "types", "audit", "worker", "memo", "result", "stats"}
+_SUFFIXES = ("_dlq", "_high", "_low", "_front", "_suspects")
+
+
+def check_queue_name(name: str) -> str:
+    """Return `name`, or raise `ValueError` when a queue of that name would share a key with something else."""
+    if not _QUEUE_NAME.fullmatch(name):
+        raise ValueError(f"queue {name!r}: a queue's name has letters, digits, '_', '.' and '-', at most 100")
+    if name in _TAKEN or name.endswith(_SUFFIXES):
+        raise ValueError(f"queue {name!r}: the name collides with a key of Buraq's own, choose another")
+    return name
+
+
+@dataclass(frozen=True)
+class QueueKeys:
+    """The keys of one queue."""
+
+    name: str
+    base: str
+    dlq: str  # STREAM of the dead letters
+
+    @cached_property
+    def streams(self) -> dict[str, str]:
+        """STREAMs of the consumer group, by the letter that the index uses."""
+        return {
+            SUSPECTS: f"{self.base}_suspects",
+            FRONT: f"{self.base}_front",
+            HIGH: f"{self.base}_high",
+            NORMAL: self.base,
+            LOW: f"{self.base}_low",
+        }
+
+    @cached_property
+    def by_priority(self) -> tuple[str, str, str]:
+        """The three STREAMs that producers add to, as the scripts take them."""
+        return self.streams[HIGH], self.streams[NORMAL], self.streams[LOW]
+
+    @cached_property
+    def scheduled(self) -> str:
+        """ZSET task id -> due time, unix ms. Delayed tasks and retries."""
+        return f"{self.base}:scheduled"
+
+    @cached_property
+    def tasks(self) -> str:
+        """HASH task id -> payload of a scheduled task."""
+        return f"{self.base}:scheduled:tasks"
+
+    @cached_property
+    def index(self) -> str:
+        """HASH task id -> place."""
+        return f"{self.base}:index"
+
+    @cached_property
+    def leases(self) -> str:
+        """ZSET worker process -> lease expiry by the server's clock, unix ms."""
+        return f"{self.base}:leases"
+
+    def worker(self, name: str) -> str:
+        """HASH of what a worker process says of itself."""
+        return f"{self.base}:worker:{name}"
+
+    def settled(self, name: str) -> str:
+        """HASH lane -> last settle reply to a worker process."""
+        return f"{self.base}:memo:{name}"
+
+    def accepted(self, producer: str) -> str:
+        """STRING, the last enqueue reply to a producer."""
+        return f"{self.base}:memo:{producer}"
+
+    def result(self, task_id: str) -> str:
+        """STRING with a TTL, the JSON that a task returned."""
+        return f"{self.base}:result:{task_id}"
+
+    def owner(self, idempotency_key: str) -> str:
+        """STRING with a TTL, the id of the task that owns an idempotency key. For all queues, as in the original."""
+        return f"idemp:{idempotency_key}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where the keys of each queue are: the two settings that the names derive from."""
+
+    stream_name: str = "buraq_tasks"
+    dlq_stream_name: str = "buraq_tasks_dlq"
+
+    @property
+    def queues(self) -> str:
+        """SET of the names of the queues that exist."""
+        return f"{self.stream_name}:queues"
+
+    def queue(self, name: str = DEFAULT_QUEUE) -> QueueKeys:
+        """Return the keys of the queue `name`."""
+        if name == DEFAULT_QUEUE:
+            return QueueKeys(name, self.stream_name, self.dlq_stream_name)
+        base = f"{self.stream_name}:{name}"
+        return QueueKeys(name, base, f"{base}_dlq")

@@ -1,0 +1,66 @@
+-- Move a batch of deliveries of one stream to the dead letters, and free their idempotency keys.
+--
+-- KEYS[1] stream    of the deliveries
+-- KEYS[2] index     hash, task id -> place
+-- KEYS[3] memo      hash of this worker process, lane -> its last reply
+-- KEYS[4] dlq       stream of the dead letters
+-- KEYS[5+] owners   one idempotency key for each task that has one
+-- ARGV[1] group     consumer group
+-- ARGV[2] channel   of the events
+-- ARGV[3] lane      which memo
+-- ARGV[4] number    of this settle round; grows
+-- ARGV[5] count     n, how many deliveries
+-- ARGV[6] now_ms    unix time, empty for the server's
+-- ARGV[7+] batch    n entries, n ids ('' when it could not be read), n notes, n positions in KEYS of the owner or '',
+--                   then for each delivery: how many strings follow, and the fields and values of its dead letter
+--
+-- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
+--   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   An older number is an error, nothing is written.
+
+local memo = redis.call('HGET', KEYS[3], ARGV[3])
+if memo then
+  local number = string.match(memo, '^%d+')
+  if tonumber(number) > tonumber(ARGV[4]) then return redis.error_reply('STALE round ' .. ARGV[4]) end
+  if number == ARGV[4] then
+    local reply = {1, 0}
+    for position in string.gmatch(memo, ' (%d+)') do reply[#reply + 1] = tonumber(position) end
+    return reply
+  end
+end
+
+local n = tonumber(ARGV[5])
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[6]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local entries, letters, at = {}, {}, 7 + 4 * n
+for i = 1, n do
+  entries[i] = ARGV[6 + i]
+  local fields = {}
+  for j = 1, tonumber(ARGV[at]) do fields[j] = ARGV[at + j] end
+  letters[i], at = fields, at + 1 + tonumber(ARGV[at])
+end
+
+local reply, rows, heard = {0, 0}, {}, true
+local all = redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n
+if all then redis.call('XDEL', KEYS[1], unpack(entries)) end
+for i = 1, n do
+  local id, owner = ARGV[6 + n + i], ARGV[6 + 3 * n + i]
+  if all or redis.call('XDEL', KEYS[1], entries[i]) == 1 then
+    local entry = redis.call('XADD', KEYS[4], '*', 'died_at', string.format('%.0f', now), unpack(letters[i]))
+    if id ~= '' then
+      rows[#rows + 1] = id
+      rows[#rows + 1] = 'd' .. entry
+    end
+    if owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)]) == id then redis.call('DEL', KEYS[tonumber(owner)]) end
+    if heard then
+      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"DLQ","task_id":' .. cjson.encode(id) .. ',' ..
+        ARGV[6 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+    end
+  else
+    reply[#reply + 1] = i
+  end
+end
+if #rows > 0 then redis.call('HSET', KEYS[2], unpack(rows)) end
+reply[2] = heard and 1 or 0
+redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
+return reply

@@ -1,0 +1,35 @@
+-- Take back a task that has not started: from its stream, or from the scheduled set.
+--
+-- KEYS[1] high       stream
+-- KEYS[2] normal     stream
+-- KEYS[3] low        stream
+-- KEYS[4] front      stream
+-- KEYS[5] suspects   stream
+-- KEYS[6] scheduled  zset, task id -> due time
+-- KEYS[7] tasks      hash, task id -> payload
+-- KEYS[8] index      hash, task id -> place
+-- KEYS[9+] owner     the task's idempotency key, when it has one
+-- ARGV[1] group      consumer group
+-- ARGV[2] id         of the task
+--
+-- Returns "CANCELLED". Else nothing is written: "RUNNING" when a worker process has it, "DEAD" when it is a dead letter,
+--   "UNKNOWN" when it is nowhere.
+
+local place = redis.call('HGET', KEYS[8], ARGV[2])
+if not place then return 'UNKNOWN' end
+local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
+if where == 'd' then return 'DEAD' end
+
+if where == 'z' then
+  if redis.call('ZREM', KEYS[6], ARGV[2]) == 0 then return 'UNKNOWN' end
+  redis.call('HDEL', KEYS[7], ARGV[2])
+else
+  local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5})[where]]
+  if #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
+  local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
+  if not pending.err and #pending > 0 then return 'RUNNING' end
+  redis.call('XDEL', key, entry)
+end
+redis.call('HDEL', KEYS[8], ARGV[2])
+if KEYS[9] and redis.call('GET', KEYS[9]) == ARGV[2] then redis.call('DEL', KEYS[9]) end
+return 'CANCELLED'

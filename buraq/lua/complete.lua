@@ -1,0 +1,66 @@
+-- Complete a batch of deliveries of one stream: their tasks returned, so their entries go away.
+--
+-- KEYS[1] stream    of the deliveries
+-- KEYS[2] index     hash, task id -> place
+-- KEYS[3] memo      hash of this worker process, lane -> its last reply
+-- KEYS[4+] results  one key for each result that is kept
+-- ARGV[1] group     consumer group
+-- ARGV[2] channel   of the events
+-- ARGV[3] lane      which memo
+-- ARGV[4] number    of this settle round; grows
+-- ARGV[5] count     n, how many deliveries
+-- ARGV[6+] batch    n entries, n ids, n notes, then three for each result: position, life in ms, JSON
+--
+-- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
+--   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   An older number is an error, nothing is written.
+
+local memo = redis.call('HGET', KEYS[3], ARGV[3])
+if memo then
+  local number = string.match(memo, '^%d+')
+  if tonumber(number) > tonumber(ARGV[4]) then return redis.error_reply('STALE round ' .. ARGV[4]) end
+  if number == ARGV[4] then
+    local reply = {1, 0}
+    for position in string.gmatch(memo, ' (%d+)') do reply[#reply + 1] = tonumber(position) end
+    return reply
+  end
+end
+
+local n = tonumber(ARGV[5])
+local entries, ids, gone, reply = {}, {}, {}, {0, 0}
+for i = 1, n do
+  entries[i] = ARGV[5 + i]
+  ids[i] = ARGV[5 + n + i]
+end
+
+if redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n then
+  redis.call('XDEL', KEYS[1], unpack(entries))
+else
+  local mine = {}
+  for i = 1, n do
+    if redis.call('XDEL', KEYS[1], entries[i]) == 1 then
+      mine[#mine + 1] = ids[i]
+    else
+      gone[i] = true
+      reply[#reply + 1] = i
+    end
+  end
+  ids = mine
+end
+if #ids > 0 then redis.call('HDEL', KEYS[2], unpack(ids)) end
+for r = 0, (#ARGV - 5 - 3 * n) / 3 - 1 do
+  local a = 6 + 3 * n + 3 * r
+  if not gone[tonumber(ARGV[a])] then redis.call('SET', KEYS[4 + r], ARGV[a + 2], 'PX', ARGV[a + 1]) end
+end
+redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
+
+local clock = redis.call('TIME')
+for i = 1, n do
+  if not gone[i] then
+    local heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Completed","task_id":' .. cjson.encode(ARGV[5 + n + i]) ..
+      ',' .. ARGV[5 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
+    if heard == 0 then return reply end
+    reply[2] = 1
+  end
+end
+return reply

@@ -1,0 +1,115 @@
+-- Accept a batch of tasks: each goes to its stream or, when it is due later, to the scheduled set.
+--
+-- KEYS[1] high       stream
+-- KEYS[2] normal     stream
+-- KEYS[3] low        stream
+-- KEYS[4] front      stream; read only to confirm where a known task is
+-- KEYS[5] suspects   stream; read only
+-- KEYS[6] dlq        stream; read only
+-- KEYS[7] scheduled  zset, task id -> due time
+-- KEYS[8] tasks      hash, task id -> payload of a scheduled task
+-- KEYS[9] index      hash, task id -> place
+-- KEYS[10] memo      the last reply to this producer
+-- KEYS[11+] owners   one idempotency key for each task that has one
+-- ARGV[1] channel    of the events
+-- ARGV[2] queue      its name as JSON, for the events
+-- ARGV[3] number     of this batch; grows with each batch of the producer
+-- ARGV[4] now_ms     unix time, empty for the server's
+-- ARGV[5] keep_ms    life of an idempotency key, from the due time
+-- ARGV[6] memo_ms    life of the memo
+-- ARGV[7+] tasks     five each: id, stream (1 to 3), due_ms ('+' before a delay,
+--                    '' for now), position in KEYS of its owner or '', payload
+--
+-- Returns a flat list of what was not simply accepted, three each: position, word, detail.
+--   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
+--   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
+--   An older number is an error, nothing is written.
+
+local memo = redis.call('GET', KEYS[10])
+if memo then
+  local number, reply = string.match(memo, '^(%d+) (.*)$')
+  if number == ARGV[3] then return cjson.decode(reply) end
+  if tonumber(number) > tonumber(ARGV[3]) then
+    return redis.error_reply('STALE batch ' .. ARGV[3] .. ' came after ' .. number)
+  end
+end
+
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local letters = {'h', 'n', 'l'}
+local at = {h = 1, n = 2, l = 3, f = 4, s = 5, d = 6}
+local reply, rows, due_rows, task_rows, ids, taken, claims = {}, {}, {}, {}, {}, {}, {}
+for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+local places = redis.call('HMGET', KEYS[9], unpack(ids))
+
+-- A row may be stale (a task settled by someone who does not keep the index): the place decides.
+local function there(id, place)
+  local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
+  if where == 'z' then return redis.call('ZSCORE', KEYS[7], id) end
+  return at[where] and #redis.call('XRANGE', KEYS[at[where]], entry, entry) > 0
+end
+
+local function verdict(id, place, due, owner)
+  if taken[id] or place and there(id, place) then return 'KNOWN', '' end
+  if due ~= '' and not (tonumber(due) and math.abs(tonumber(due)) < 9e15) then return 'REFUSED', 'due time ' .. due end
+  if owner ~= '' then
+    local holder = claims[owner] or redis.pcall('GET', KEYS[tonumber(owner)])
+    if type(holder) == 'table' then return 'REFUSED', holder.err end
+    if holder and holder ~= '1' then return 'DUPLICATE', holder end
+  end
+end
+
+local heard = true
+for i = 1, #ids do
+  local a = 7 + (i - 1) * 5
+  local id, stream, due, owner, payload = ids[i], tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  local word, detail = verdict(id, places[i], due, owner)
+  if not word and string.sub(due, 1, 1) == '+' then due = string.format('%.0f', now + tonumber(due)) end
+  local letter = letters[stream]
+  if not word and (due == '' or tonumber(due) <= now) then
+    local entry
+    if owner == '' then
+      entry = redis.pcall('XADD', KEYS[stream], '*', 'payload', payload)
+    else
+      entry = redis.pcall('XADD', KEYS[stream], '*', 'payload', payload, 'claimed', '1')
+    end
+    if type(entry) == 'table' then
+      word, detail = 'REFUSED', entry.err
+    else
+      rows[#rows + 1] = id
+      rows[#rows + 1] = letter .. entry
+      if heard then
+        local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
+        heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
+          ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
+          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+      end
+    end
+  elseif not word then
+    rows[#rows + 1] = id
+    rows[#rows + 1] = 'z' .. letter .. (owner == '' and '-' or 'k') .. '0'
+    due_rows[#due_rows + 1] = due
+    due_rows[#due_rows + 1] = id
+    task_rows[#task_rows + 1] = id
+    task_rows[#task_rows + 1] = payload
+  end
+  if word then
+    reply[#reply + 1] = i
+    reply[#reply + 1] = word
+    reply[#reply + 1] = detail
+  else
+    taken[id] = true
+    if owner ~= '' then
+      claims[owner] = id
+      local later = due == '' and 0 or math.max(0, tonumber(due) - now)
+      redis.call('SET', KEYS[tonumber(owner)], id, 'PX', string.format('%.0f', later + tonumber(ARGV[5])))
+    end
+  end
+end
+if #due_rows > 0 then
+  redis.call('HSET', KEYS[8], unpack(task_rows))
+  redis.call('ZADD', KEYS[7], unpack(due_rows))
+end
+if #rows > 0 then redis.call('HSET', KEYS[9], unpack(rows)) end
+redis.call('SET', KEYS[10], ARGV[3] .. ' ' .. cjson.encode(reply), 'PX', ARGV[6])
+return reply

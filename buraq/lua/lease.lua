@@ -1,0 +1,29 @@
+-- Renew the lease of a worker process, and write down what it says of itself.
+--
+-- KEYS[1] leases   zset, worker process -> lease expiry by this server's clock
+-- KEYS[2] worker   hash, facts of the worker process
+-- KEYS[3] memo     hash, the last settle replies of the worker process
+-- ARGV[1] name     of the worker process
+-- ARGV[2] ttl_ms   how long the lease holds
+-- ARGV[3] now_ms   unix time, empty for the server's
+-- ARGV[4] keep_ms  how long lapsed leases, facts and memos are kept
+-- ARGV[5+] facts   field and value pairs
+--
+-- Returns {lapsed, server time in ms}: lapsed is 1 when the lease was not valid before this call, so that others may have
+--   taken what the process held. Always written.
+
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[3]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local lapsed = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) <= now and 1 or 0
+-- A server at maxmemory refuses the first write that needs memory, but not one that follows a ZREM.
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[4])))
+local facts = {}
+for i = 5, #ARGV do facts[#facts + 1] = ARGV[i] end
+if #facts > 0 then
+  redis.call('HSET', KEYS[2], unpack(facts))
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+end
+redis.call('PEXPIRE', KEYS[3], ARGV[4])
+return {lapsed, now}

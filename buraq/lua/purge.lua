@@ -1,0 +1,18 @@
+-- Delete dead letters for good.
+--
+-- KEYS[1] dlq       stream of the dead letters
+-- KEYS[2] index     hash, task id -> place
+-- ARGV[1+] letters  two each: entry, id ('' when it could not be read)
+--
+-- Returns how many were deleted. One that is no longer there is passed over, nothing is written for it.
+
+local deleted = 0
+for i = 1, #ARGV, 2 do
+  if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then
+    deleted = deleted + 1
+    if ARGV[i + 1] ~= '' and redis.call('HGET', KEYS[2], ARGV[i + 1]) == 'd' .. ARGV[i] then
+      redis.call('HDEL', KEYS[2], ARGV[i + 1])
+    end
+  end
+end
+return deleted

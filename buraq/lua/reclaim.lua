@@ -1,0 +1,61 @@
+-- Take entries of one stream from a dead worker process and give them another chance, or bury them.
+--
+-- KEYS[1] stream    of the entries
+-- KEYS[2] front     stream, for fewer than two deaths
+-- KEYS[3] suspects  stream, for two deaths or more
+-- KEYS[4] dlq       stream of the dead letters
+-- KEYS[5] index     hash, task id -> place
+-- KEYS[6] leases    zset, worker process -> lease expiry
+-- KEYS[7+] owners   one idempotency key for each buried task that has one
+-- ARGV[1] group     consumer group
+-- ARGV[2] channel   of the events
+-- ARGV[3] caller    worker process that asks
+-- ARGV[4] dead      worker process whose entries these are
+-- ARGV[5] now_ms    unix time, empty for the server's
+-- ARGV[6+] entries  six each: entry, id, target (2 front, 3 suspects, 4 dlq), deaths, note,
+--                   position in KEYS of the owner or ''
+--
+-- Returns {"OK", given another chance, buried, consumer deleted (1 or 0)}. An entry that is not pending under the dead
+--   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is: nothing is
+--   written.
+
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[5]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[3]) or 0) <= now then return {'NOLEASE'} end
+if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[4]) or 0) > now then return {'ALIVE'} end
+
+local count, again, buried, heard = (#ARGV - 5) / 6, 0, 0, true
+local targets, rows = {[2] = 'f', [3] = 's', [4] = 'd'}, {}
+for i = 1, count do
+  local a = 6 + (i - 1) * 6
+  local entry, id, target, deaths, owner = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 5]
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1, ARGV[4]) > 0 then
+    local body = redis.call('XRANGE', KEYS[1], entry, entry)[1]
+    redis.call('XACK', KEYS[1], ARGV[1], entry)
+    redis.call('XDEL', KEYS[1], entry)
+    -- Without a body there is nothing left to run: somebody deleted the entry.
+    if body then
+      local fields = {'deaths', deaths}
+      if target == 4 then fields = {'died_at', string.format('%.0f', now), 'reason', 'crashed', 'deaths', deaths} end
+      for f = 1, #body[2], 2 do
+        if body[2][f] ~= 'deaths' and not (target == 4 and body[2][f] == 'claimed') then
+          fields[#fields + 1], fields[#fields + 2] = body[2][f], body[2][f + 1]
+        end
+      end
+      local added = redis.call('XADD', KEYS[target], '*', unpack(fields))
+      if target == 4 then buried = buried + 1 else again = again + 1 end
+      if id ~= '' then rows[#rows + 1], rows[#rows + 2] = id, targets[target] .. added end
+      if owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)]) == id then redis.call('DEL', KEYS[tonumber(owner)]) end
+      if heard then
+        heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. (target == 4 and 'DLQ' or 'Pending') .. '","task_id":' ..
+          cjson.encode(id) .. ',' .. ARGV[a + 4] ..
+          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+      end
+    end
+  end
+end
+if #rows > 0 then redis.call('HSET', KEYS[5], unpack(rows)) end
+-- DELCONSUMER throws pending entries away: only here, where nothing can come between the look and the deed.
+local left = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[4])
+if #left == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[4]) end
+return {'OK', again, buried, #left == 0 and 1 or 0}

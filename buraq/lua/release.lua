@@ -1,0 +1,60 @@
+-- Hand a batch of deliveries of one stream back as they are: nothing is charged, another process starts them.
+--
+-- KEYS[1] stream   of the deliveries
+-- KEYS[2] index    hash, task id -> place
+-- KEYS[3] memo     hash of this worker process, lane -> its last reply
+-- KEYS[4] target   stream they go to: front, or suspects for a suspect
+-- ARGV[1] group    consumer group
+-- ARGV[2] channel  of the events
+-- ARGV[3] lane     which memo
+-- ARGV[4] number   of this settle round; grows
+-- ARGV[5] count    n, how many deliveries
+-- ARGV[6] letter   of the target, for the index
+-- ARGV[7+] batch   n entries, n ids ('' when it could not be read), n notes
+--
+-- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
+--   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   An older number is an error, nothing is written.
+
+local memo = redis.call('HGET', KEYS[3], ARGV[3])
+if memo then
+  local number = string.match(memo, '^%d+')
+  if tonumber(number) > tonumber(ARGV[4]) then return redis.error_reply('STALE round ' .. ARGV[4]) end
+  if number == ARGV[4] then
+    local reply = {1, 0}
+    for position in string.gmatch(memo, ' (%d+)') do reply[#reply + 1] = tonumber(position) end
+    return reply
+  end
+end
+
+local n = tonumber(ARGV[5])
+local entries, bodies = {}, {}
+for i = 1, n do
+  entries[i] = ARGV[6 + i]
+  bodies[i] = redis.call('XRANGE', KEYS[1], entries[i], entries[i])[1]
+end
+
+local clock = redis.call('TIME')
+local reply, rows, heard = {0, 0}, {}, true
+redis.call('XACK', KEYS[1], ARGV[1], unpack(entries))
+redis.call('XDEL', KEYS[1], unpack(entries))
+for i = 1, n do
+  local id = ARGV[6 + n + i]
+  if bodies[i] then
+    local entry = redis.call('XADD', KEYS[4], '*', unpack(bodies[i][2]))
+    if id ~= '' then
+      rows[#rows + 1] = id
+      rows[#rows + 1] = ARGV[6] .. entry
+    end
+    if heard then
+      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Pending","task_id":' .. cjson.encode(id) .. ',' ..
+        ARGV[6 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+    end
+  else
+    reply[#reply + 1] = i
+  end
+end
+if #rows > 0 then redis.call('HSET', KEYS[2], unpack(rows)) end
+reply[2] = heard and 1 or 0
+redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
+return reply

@@ -1,0 +1,46 @@
+-- Give a batch of dead letters another life: back to their streams, their idempotency keys claimed again.
+--
+-- KEYS[1] dlq       stream of the dead letters
+-- KEYS[2] high      stream
+-- KEYS[3] normal    stream
+-- KEYS[4] low       stream
+-- KEYS[5] index     hash, task id -> place
+-- KEYS[6+] owners   one idempotency key for each task that has one
+-- ARGV[1] channel   of the events
+-- ARGV[2] queue     its name as JSON, for the events
+-- ARGV[3] keep_ms   life of an idempotency key
+-- ARGV[4+] letters  five each: dead letter's entry, id, stream (2 to 4), payload with its retries set to 0,
+--                   position in KEYS of its owner or ''
+--
+-- Returns a flat list of what was not replayed, two each: position, "GONE" when the dead letter is no longer there, or
+--   "OWNED" when another task has its idempotency key: nothing is written for that one.
+
+local clock = redis.call('TIME')
+local letters, rows, reply, heard = {[2] = 'h', [3] = 'n', [4] = 'l'}, {}, {}, true
+for i = 1, (#ARGV - 3) / 5 do
+  local a = 4 + (i - 1) * 5
+  local entry, id, stream, payload, owner = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4]
+  local holder = owner ~= '' and redis.call('GET', KEYS[tonumber(owner)])
+  if holder and holder ~= '1' and holder ~= id then
+    reply[#reply + 1], reply[#reply + 2] = i, 'OWNED'
+  elseif redis.call('XDEL', KEYS[1], entry) == 0 then
+    reply[#reply + 1], reply[#reply + 2] = i, 'GONE'
+  else
+    local added
+    if owner == '' then
+      added = redis.call('XADD', KEYS[stream], '*', 'payload', payload)
+    else
+      redis.call('SET', KEYS[tonumber(owner)], id, 'PX', ARGV[3])
+      added = redis.call('XADD', KEYS[stream], '*', 'payload', payload, 'claimed', '1')
+    end
+    rows[#rows + 1], rows[#rows + 2] = id, letters[stream] .. added
+    if heard then
+      local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
+      heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
+        ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
+        ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+    end
+  end
+end
+if #rows > 0 then redis.call('HSET', KEYS[5], unpack(rows)) end
+return reply

@@ -1,0 +1,71 @@
+-- Put a batch of deliveries of one stream into the scheduled set: they run again when they are due.
+--
+-- KEYS[1] stream     of the deliveries
+-- KEYS[2] index      hash, task id -> place
+-- KEYS[3] memo       hash of this worker process, lane -> its last reply
+-- KEYS[4] scheduled  zset, task id -> due time
+-- KEYS[5] tasks      hash, task id -> payload
+-- ARGV[1] group      consumer group
+-- ARGV[2] channel    of the events
+-- ARGV[3] lane       which memo
+-- ARGV[4] number     of this settle round; grows
+-- ARGV[5] count      n, how many deliveries
+-- ARGV[6] event      "Failed", or "Pending" for a task that was put off and not charged
+-- ARGV[7] now_ms     unix time, empty for the server's
+-- ARGV[8+] batch     n entries, n ids, n notes, n delays in ms, n payloads, n places (what the index says of them)
+--
+-- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
+--   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   An older number or a delay that is no number is an error, nothing is written.
+
+local memo = redis.call('HGET', KEYS[3], ARGV[3])
+if memo then
+  local number = string.match(memo, '^%d+')
+  if tonumber(number) > tonumber(ARGV[4]) then return redis.error_reply('STALE round ' .. ARGV[4]) end
+  if number == ARGV[4] then
+    local reply = {1, 0}
+    for position in string.gmatch(memo, ' (%d+)') do reply[#reply + 1] = tonumber(position) end
+    return reply
+  end
+end
+
+local n = tonumber(ARGV[5])
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[7]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local entries, due = {}, {}
+for i = 1, n do
+  entries[i] = ARGV[7 + i]
+  local delay = tonumber(ARGV[7 + 3 * n + i])
+  -- Found after the XACK, a due time that is no number would have lost the task.
+  if not delay or math.abs(delay) > 9e15 then return redis.error_reply('BADDELAY ' .. ARGV[7 + 3 * n + i]) end
+  due[i] = string.format('%.0f', now + delay)
+end
+
+local reply, due_rows, task_rows, rows, heard = {0, 0}, {}, {}, {}, true
+local all = redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n
+if all then redis.call('XDEL', KEYS[1], unpack(entries)) end
+for i = 1, n do
+  local id = ARGV[7 + n + i]
+  if all or redis.call('XDEL', KEYS[1], entries[i]) == 1 then
+    due_rows[#due_rows + 1] = due[i]
+    due_rows[#due_rows + 1] = id
+    task_rows[#task_rows + 1] = id
+    task_rows[#task_rows + 1] = ARGV[7 + 4 * n + i]
+    rows[#rows + 1] = id
+    rows[#rows + 1] = ARGV[7 + 5 * n + i]
+    if heard then
+      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. ARGV[6] .. '","task_id":' .. cjson.encode(id) .. ',' ..
+        ARGV[7 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+    end
+  else
+    reply[#reply + 1] = i
+  end
+end
+if #rows > 0 then
+  redis.call('HSET', KEYS[5], unpack(task_rows))
+  redis.call('ZADD', KEYS[4], unpack(due_rows))
+  redis.call('HSET', KEYS[2], unpack(rows))
+end
+reply[2] = heard and 1 or 0
+redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
+return reply

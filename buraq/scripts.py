@@ -1,0 +1,69 @@
+"""Loads the transitions in `lua/` and turns each into calls that a `Link` can send."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+Argument = str | bytes | int
+
+_DECLARED = re.compile(r"^-- (KEYS|ARGV)\[(\d+)(\+?)\]", re.MULTILINE)
+
+
+class Call(NamedTuple):
+    """One run of a script: what to send."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Argument]
+
+    def command(self) -> tuple[Argument, ...]:
+        """Return the words of the EVALSHA that runs it."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+@dataclass(frozen=True)
+class Script:
+    """One Lua file. Its header is the contract: a call with the wrong number of keys or arguments is refused."""
+
+    name: str
+    source: str
+    sha: str
+    keys: int  # how many are declared one by one
+    args: int
+    more_keys: bool  # whether a list of further ones may follow
+    more_args: bool
+
+    def __call__(self, keys: Sequence[str], args: Sequence[Argument]) -> Call:
+        """Return the call. Raises `TypeError` when keys or arguments are not as many as the header declares."""
+        if (
+            len(keys) < self.keys
+            or len(args) < self.args
+            or (len(keys) > self.keys and not self.more_keys)
+            or (len(args) > self.args and not self.more_args)
+        ):
+            raise TypeError(
+                f"{self.name}.lua takes {self.keys} keys and {self.args} arguments, got {len(keys)} and {len(args)}"
+            )
+        return Call(self, keys, args)
+
+
+def parse(name: str, source: str) -> Script:
+    """Read the contract in a script's header."""
+    header = source.partition("\n\n")[0]
+    declared = _DECLARED.findall(header)
+    fixed = [kind for kind, _, plus in declared if not plus]
+    more = [kind for kind, _, plus in declared if plus]
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, source, sha, fixed.count("KEYS"), fixed.count("ARGV"), "KEYS" in more, "ARGV" in more)
+
+
+@cache
+def load(name: str) -> Script:
+    """Return the transition `name`, from `lua/<name>.lua`."""
+    return parse(name, (files("buraq") / "lua" / f"{name}.lua").read_text(encoding="utf-8"))

@@ -1,0 +1,252 @@
+"""A task as the wire format writes it, a delivery of it, and what a run can end in."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import ujson
+
+from buraq.errors import BuraqError, PayloadError, PayloadTooLarge
+from buraq.keys import FRONT, SUSPECTS, QueueKeys
+
+PAYLOAD, DEATHS, CLAIMED = b"payload", b"deaths", b"claimed"
+
+
+class Undecodable(BuraqError):
+    """An entry holds no task that could be run; the message says why."""
+
+
+@dataclass(slots=True)
+class Task:
+    """One unit of work: what to run, with which payload, and what has happened to it.
+
+    `timeout` is in seconds, None for none. `members` is the JSON object as it was read: members that Buraq does not
+    know survive retries and replay.
+    """
+
+    id: str
+    type: str
+    payload: dict[str, Any]
+    created_at: str = ""
+    max_retries: int = 3
+    current_retries: int = 0
+    error: str = ""
+    idempotency_key: str = ""
+    priority: str = "normal"
+    timeout: float | None = None
+    members: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def attempt(self) -> int:
+        """Number of the run that is under way or comes next, counted from 1."""
+        return self.current_retries + 1
+
+
+def _member(members: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = members.get(name)
+    if value is None:
+        return default
+    if type(value) is not kind:
+        raise Undecodable(f"member {name!r} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def decode(raw: bytes) -> Task:
+    """Read a task from the JSON of an entry. Raises `Undecodable`, which names what is wrong."""
+    try:
+        members = ujson.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Undecodable(f"payload is not JSON: {error}") from None
+    if type(members) is not dict:
+        raise Undecodable(f"payload is {type(members).__name__}, not an object")
+    for name in ("id", "type"):
+        if type(members.get(name)) is not str or not members[name]:
+            raise Undecodable(f"member {name!r} is missing or not a text")
+    timeout = _member(members, "timeout", int, 0)
+    return Task(
+        members["id"],
+        members["type"],
+        _member(members, "payload", dict, {}),
+        _member(members, "created_at", str, ""),
+        _member(members, "max_retries", int, 0),
+        _member(members, "current_retries", int, 0),
+        _member(members, "error", str, ""),
+        _member(members, "idempotency_key", str, ""),
+        _member(members, "priority", str, "normal"),
+        timeout / 1e9 if timeout > 0 else None,
+        members,
+    )
+
+
+def recode(task: Task, **changes: Any) -> bytes:
+    """Write a task that was read before, with some members changed and all others as they were.
+
+    Lenient where `encode` is strict: what came in must be able to go on, even a lone surrogate or a NaN.
+    """
+    members = {**task.members, **changes}
+    text: str = ujson.dumps(members, ensure_ascii=True, escape_forward_slashes=False)
+    return text.encode()
+
+
+_SCALARS = frozenset({str, int, bool, type(None)})
+
+
+def _check(value: Any, path: str) -> None:
+    """Raise `PayloadError` naming `path` where a value is not plain JSON.
+
+    ujson would write a Decimal as a float, a tuple key as text and call `toDict` of strangers; all of that is refused.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return
+    if kind is float:
+        if value - value != 0.0:
+            raise PayloadError(path, f"{value} is not a finite number: send a finite number or None")
+    elif kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise PayloadError(path, f"the key {key!r} is not a text: JSON objects need texts, use str(key)")
+            if type(item) not in _SCALARS:
+                _check(item, f"{path}.{key}")
+    elif kind is list or kind is tuple:
+        for position, item in enumerate(value):
+            if type(item) not in _SCALARS:
+                _check(item, f"{path}[{position}]")
+    elif isinstance(value, str | int | float | dict | list | tuple):
+        # A subclass (an enum, a namedtuple) that behaves as its plain type is written as that type.
+        plain: Any = next(kind for kind in (str, int, float, dict, list, tuple) if isinstance(value, kind))
+        _check(plain(value), path)
+    else:
+        remedy = "send texts, numbers, booleans, None, lists and objects (a date as isoformat())"
+        raise PayloadError(path, f"{kind.__name__} is not JSON: {remedy}")
+
+
+def encode(members: Mapping[str, Any], limit: int) -> bytes:
+    """Write a new task as JSON. Raises `PayloadError` naming the argument that is not JSON, and `PayloadTooLarge`."""
+    for name, value in members["payload"].items():
+        if type(value) not in _SCALARS:
+            _check(value, name)
+    try:
+        text: str = ujson.dumps(members, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+        raw = text.encode()
+    except (OverflowError, RecursionError, TypeError) as error:
+        raise PayloadError("payload", f"{error}: send a flatter payload") from None
+    except UnicodeEncodeError:
+        raise PayloadError("payload", "a text holds half a surrogate pair: clean it first") from None
+    if len(raw) > limit:
+        raise PayloadTooLarge(len(raw), limit)
+    return raw
+
+
+class Ids:
+    """Makes task ids: 32 hex digits, the time first, so that they sort by age."""
+
+    def __init__(self) -> None:
+        self.reseed()
+
+    def reseed(self) -> None:
+        """Draw new randomness; a forked child must not repeat its parent's ids."""
+        self._random = Random()  # seeded by the system, whatever the program does to `random.seed`
+
+    def new(self) -> str:
+        """Return a new task id."""
+        return f"{(time.time_ns() // 1_000_000) << 80 | self._random.getrandbits(80):032x}"
+
+
+def timestamp() -> str:
+    """Return now as the wire format has it: RFC 3339 in UTC, with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Delivery:
+    """An entry handed to this worker process: the task, where it came from, and what the entry says of it.
+
+    `task` is None until it was decoded, and stays None when the entry holds none that could be run.
+    """
+
+    __slots__ = ("claimed", "deaths", "entry", "epoch", "fields", "letter", "queue", "raw", "slot", "task")
+
+    def __init__(self, queue: QueueKeys, letter: str, entry: bytes, fields: list[bytes], epoch: int) -> None:
+        self.queue = queue
+        self.letter = letter
+        self.entry = entry
+        self.epoch = epoch
+        self.fields = fields
+        self.slot = 0
+        self.task: Task | None = None
+        if len(fields) == 2 and fields[0] == PAYLOAD:
+            self.raw: bytes | None = fields[1]
+            self.deaths = 0
+            self.claimed = False
+        else:
+            members = dict(zip(fields[::2], fields[1::2], strict=False))
+            self.raw = members.get(PAYLOAD)
+            deaths = members.get(DEATHS, b"0")
+            self.deaths = int(deaths) if deaths.isdigit() else 0
+            self.claimed = CLAIMED in members
+
+    @property
+    def added_ms(self) -> int:
+        """When the entry was added, by the server's clock."""
+        return int(self.entry.split(b"-", 1)[0])
+
+    @property
+    def back(self) -> str:
+        """Letter of the stream that this delivery is handed back to: a suspect stays one."""
+        return SUSPECTS if self.letter == SUSPECTS else FRONT
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The task returned. `result` is the JSON to keep for `ttl_ms`, None to keep nothing."""
+
+    result: bytes | None = None
+    ttl_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The task runs again in `delay_ms`, with `payload`. `charged` says whether it failed, or was only put off."""
+
+    delay_ms: int
+    payload: bytes
+    charged: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The task goes to the dead letters, with a one-word `reason`."""
+
+    reason: str
+    error: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The delivery is handed back as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Another task owns the idempotency key; the delivery is already gone."""
+
+
+Outcome = Completed | Retried | Dead | Released | Duplicate
+
+_current: contextvars.ContextVar[Task] = contextvars.ContextVar("buraq_task")
+
+
+def current_task() -> Task:
+    """Return the task that runs here. Raises `LookupError` outside a task."""
+    try:
+        return _current.get()
+    except LookupError:
+        raise LookupError("current_task() was called outside a task") from None

@@ -1,0 +1,113 @@
+"""Fixtures for all tests: a real server, one that may be broken, and patience with processes."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests import servers
+from tests.servers import KINDS, RUN, Server
+
+# What tests and the processes they start make by tempfile goes here, and tells whose they are.
+# pytest's own directories stay where they are looked for after a failure.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+TEMPORARY = Path(tempfile.mkdtemp(prefix="bq-"))
+tempfile.tempdir = os.environ["TMPDIR"] = str(TEMPORARY)
+os.environ[RUN] = uuid.uuid4().hex
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "each_server: runs on Valkey and, where redis-server is installed, on Redis")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("each_server"):
+        metafunc.parametrize("server", KINDS, indirect=True, scope="session")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail the run if a process that it started outlives it."""
+    yield
+    directories = TEMPORARY, tmp_path_factory.getbasetemp()
+    servers.eventually(lambda: _none(servers.processes_of_this_run(directories)), timeout=5)
+
+
+def _none(processes: list[str]) -> bool:
+    assert processes == []
+    return True
+
+
+@pytest.fixture(scope="session")
+def running_servers() -> Iterator[Callable[[str], Server]]:
+    """Return the session's server of a kind, started when first asked for."""
+    started: dict[str, Server] = {}
+
+    def of_kind(kind: str) -> Server:
+        if kind not in started:
+            started[kind] = _server(kind).start()
+        return started[kind]
+
+    yield of_kind
+    for server in started.values():
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, running_servers: Callable[[str], Server]) -> Server:
+    """The session's server, a Valkey without AOF. Not to be stopped: see `fresh_server`.
+
+    Under the mark `each_server` a test runs once on Valkey and once on Redis.
+    """
+    return running_servers(getattr(request, "param", "valkey"))
+
+
+@pytest.fixture
+def redis(server: Server) -> Iterator[Redis]:
+    """A client of the session's server, which is empty."""
+    client = server.client()
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def fresh_server() -> Iterator[Callable[..., Server]]:
+    """Start servers that a test may stop, kill or pause: `fresh_server("valkey", aof=True)`."""
+    made: list[Server] = []
+
+    def start(kind: str = "valkey", **options: object) -> Server:
+        made.append(_server(kind, **options))
+        return made[-1].start()
+
+    yield start
+    for server in made:
+        server.remove()
+
+
+def _server(kind: str, **options: object) -> Server:
+    try:
+        return Server(kind, **options)
+    except FileNotFoundError as missing:
+        # In CI everything is installed, and what is skipped unseen is soon broken.
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        return give_up(str(missing))
+
+
+@pytest.fixture
+def eventually() -> Callable[..., object]:
+    """`eventually(check, timeout=10, every=0.02)`: see tests/servers.py."""
+    return servers.eventually
