@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,12 +18,14 @@ from buraq.config import Config
 from buraq.errors import ConfigError, DuplicateTaskType, EnqueueError
 from buraq.handle import TaskHandle
 from buraq.keys import DEFAULT_QUEUE, NORMAL, PRIORITIES
-from buraq.options import Binder, Options
+from buraq.options import Binder, Options, given_seconds, texts
 from buraq.retry import Backoff, Policy, seconds
 from buraq.task import Ids, encode, timestamp
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_OF_ALL = {"queue", "priority", "max_retries", "timeout"}  # options that all tasks of a task function can share
 
 _ids = Ids()
 os.register_at_fork(after_in_child=_ids.reseed)
@@ -36,6 +39,7 @@ class TaskFunction(Generic[P, R]):
         app: Buraq,
         function: Callable[P, R],
         name: str,
+        binder: Binder,
         defaults: Options,
         retry_on: tuple[type[BaseException], ...],
         dont_retry_on: tuple[type[BaseException], ...],
@@ -52,7 +56,7 @@ class TaskFunction(Generic[P, R]):
         self._retry_on = retry_on
         self._dont_retry_on = dont_retry_on
         self._backoff = backoff
-        self._binder = Binder(function)
+        self._binder = binder
         self.__name__ = getattr(function, "__name__", name)
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -235,6 +239,14 @@ class Buraq:
     ) -> TaskFunction[..., Any]:
         if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
             raise ValueError(f"concurrency={concurrency!r}: it is a whole number, 1 or more")
+        if name is not None and (type(name) is not str or not name):
+            raise ValueError(f"name={name!r}: it is a text, the task type")
+        wrong = options.keys() - _OF_ALL
+        if wrong:
+            raise TypeError(
+                f"task() takes no {min(wrong)}=: an option of one enqueue goes into f.options(…).enqueue(…)"
+            )
+        binder = Binder(function)
         name = name or function.__name__
         taken = self.registry.get(name)
         if taken is not None:
@@ -243,6 +255,7 @@ class Buraq:
             self,
             function,
             name,
+            binder,
             Options().but(**options),
             _classes(BaseException if retry_on is None else retry_on),
             _classes(dont_retry_on),
@@ -278,12 +291,12 @@ class Buraq:
             for key, value in locals().items()
             if key not in ("self", "task_type", "payload") and value is not None
         }
-        known = self.registry.get(task_type)
         if type(task_type) is not str or not task_type:
             raise ValueError(f"task_type={task_type!r}: it is a text, the name of a task function")
-        members = dict(payload or {})
+        known = self.registry.get(task_type)
         options = (known._defaults if known else Options()).but(**given)
-        return self._enqueue(task_type, known._binder.check(members) if known else members, options)
+        check = known._binder.check if known else texts
+        return self._enqueue(task_type, check(payload or {}), options)
 
     def _item(self, backend: Backend, task_type: str, payload: dict[str, Any], options: Options) -> Item:
         config = backend.config
@@ -367,7 +380,7 @@ def _backoff(value: Any) -> Backoff | Callable[[int], float] | None:
     if callable(value):
         own: Callable[[int], float] = value
         return own
-    fixed = seconds(value)
-    if fixed < 0:
+    fixed = given_seconds("backoff", value)
+    if not 0 <= fixed < math.inf:
         raise ValueError(f"backoff={value!r}: it is seconds or a timedelta, 0 or more")
     return lambda attempt: fixed

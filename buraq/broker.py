@@ -158,7 +158,7 @@ class Broker:
         keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number)
         args += self._columns(batch)
         for position, row in enumerate(batch, 1):
-            if row.outcome.result is not None:
+            if row.outcome.result is not None and row.outcome.ttl_ms > 0:
                 keys.append(self.keys.result(row.delivery.task.id if row.delivery.task else ""))
                 args += (position, row.outcome.ttl_ms, row.outcome.result)
         return load("complete")(keys, args)

@@ -7,7 +7,12 @@ nothing is sent twice unless the caller says so.
 
 from __future__ import annotations
 
+import math
+import os
+import socket
 import threading
+import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,12 +42,46 @@ class Link:
         self._server = server
         self._answer_timeout = answer_timeout
         self._connection: Any = None
+        self._limit = answer_timeout  # in force on the connection
+        self._pid = 0  # of the process that opened it
+        self.deadline = math.inf  # by time.monotonic(): no answer is waited for beyond it
 
     def _open(self) -> Any:
+        """Return the connection, connected, with its timeouts cut to the deadline."""
+        if self._connection is not None and self._pid != os.getpid():
+            self._connection = None  # it is still the parent's
+        if self._connection is None:
+            self._limit = self._time_left()
+            self._pid = os.getpid()
+            self._connection = self._server.connection(self._limit)
+            try:
+                self._connection.connect()
+            except BaseException:
+                self.close()
+                raise
+        limit = self._time_left()
+        if limit != self._limit:
+            self._limit = limit
+            self._connection.socket_timeout = self._connection.socket_connect_timeout = limit
+            sock = self._connection._sock
+            if isinstance(sock, socket.socket):  # fakeredis has none
+                sock.settimeout(limit)
+        return self._connection
+
+    def _time_left(self) -> float:
+        if self.deadline == math.inf:
+            return self._answer_timeout
+        return max(0.001, min(self._answer_timeout, self.deadline - time.monotonic()))
+
+    def close_if_broken(self) -> None:
+        """Close the connection if the server has closed its end, or said something that nobody asked for."""
         connection = self._connection
-        if connection is None:
-            connection = self._connection = self._server.connection(self._answer_timeout)
-        return connection
+        try:
+            broken = connection is not None and self._pid == os.getpid() and connection.can_read(0)
+        except Unreachable:
+            broken = True
+        if broken:
+            self.close()
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
@@ -113,7 +152,11 @@ class Link:
 
 
 class SharedLink:
-    """A link that several greenlets or threads take in turns, for what is rare."""
+    """A link that several greenlets or threads take in turns, for what is rare.
+
+    Each use looks first whether the connection still stands: after an hour of rest, or a restart of the server, what
+    was not sent yet need not fail.
+    """
 
     def __init__(self, server: Server) -> None:
         self._link = Link(server)
@@ -122,17 +165,22 @@ class SharedLink:
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply, and as `Link.commands` does."""
         with self._lock:
+            self._link.close_if_broken()
             return self._link.call(call)
 
     def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands in one go, as `Link.commands`."""
         with self._lock:
+            self._link.close_if_broken()
             return self._link.commands(commands)
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
         with self._lock:
             self._link.close()
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
 
 
 class Server:
@@ -147,8 +195,12 @@ class Server:
             "protocol": 2,
             "decode_responses": False,
             "health_check_interval": 0,
+            # Needs protocol 3, or without hiredis it refuses to be constructed.
+            "maint_notifications_config": None,
+            "maint_notifications_pool_handler": None,
         }
         self._shared: SharedLink | None = None
+        _servers.add(self)
 
     @classmethod
     def from_url(cls, url: str, ssl_cert_reqs: str = "required") -> Server:
@@ -196,3 +248,11 @@ class Server:
         if "path" in self._options:
             return f"unix://{self._options['path']}"
         return f"{self._options.get('host', 'localhost')}:{self._options.get('port', 6379)}"
+
+
+def _after_fork() -> None:
+    for server in _servers:
+        server.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -75,6 +75,11 @@ class QueueKeys:
         """ZSET worker process -> lease expiry by the server's clock, unix ms."""
         return f"{self.base}:leases"
 
+    @cached_property
+    def types(self) -> str:
+        """ZSET task type -> unix ms until which it is known to live in a worker process."""
+        return f"{self.base}:types"
+
     def worker(self, name: str) -> str:
         """HASH of what a worker process says of itself."""
         return f"{self.base}:worker:{name}"

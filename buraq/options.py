@@ -38,12 +38,15 @@ class Options:
     def check(self) -> None:
         """Raise `TypeError` or `ValueError` naming the option that cannot be."""
         if self.queue is not None:
+            if not isinstance(self.queue, str):
+                raise ValueError(f"queue={self.queue!r}: it is a text, the name of a queue")
             check_queue_name(self.queue)
-        if self.priority is not None and self.priority not in PRIORITIES:
+        if self.priority is not None and self.priority not in tuple(PRIORITIES):
             raise ValueError(f"priority={self.priority!r}: it is high, normal or low")
-        if self.max_retries is not None and (type(self.max_retries) is not int or self.max_retries < 0):
+        if self.max_retries is not None and (type(self.max_retries) is not int or not 0 <= self.max_retries < 1 << 31):
             raise ValueError(f"max_retries={self.max_retries!r}: it is a whole number, 0 or more")
-        if self.timeout is not None and not 0 < seconds(self.timeout) < math.inf:
+        # It travels as nanoseconds in 64 bits.
+        if self.timeout is not None and not 1e-9 <= given_seconds("timeout", self.timeout) < 9e9:
             raise ValueError(f"timeout={self.timeout!r}: it is seconds or a timedelta, more than 0")
         if self.delay is not None and self.at is not None:
             raise ValueError("delay= and at= were both given: a task can wait for one time only")
@@ -56,7 +59,7 @@ class Options:
     def due(self) -> str:
         """Return the due time as the enqueue script takes it: a delay counts from the server's now."""
         if self.delay is not None:
-            wait = seconds(self.delay)
+            wait = given_seconds("delay", self.delay)
             if not 0 <= wait < 1e11:
                 raise ValueError(f"delay={self.delay!r}: it is seconds or a timedelta, 0 or more")
             return f"+{math.ceil(wait * 1000)}" if wait else ""
@@ -67,17 +70,26 @@ class Options:
                 raise ValueError(f"at={self.at!r} has no time zone: use datetime.now(timezone.utc) and the like")
             moment = self.at.timestamp()
         else:
-            moment = float(self.at)
+            moment = given_seconds("at", self.at)
         if not 0 <= moment < 1e11:
             raise ValueError(f"at={self.at!r}: it is an aware datetime, or unix time in seconds")
         return str(math.ceil(moment * 1000))
+
+
+def given_seconds(name: str, value: Any) -> float:
+    """Return seconds or a timedelta as seconds. Raises `ValueError` naming the option when it is neither."""
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        raise ValueError(f"{name}={value!r}: it is a number of seconds")
+    return seconds(value)
 
 
 class Binder:
     """Binds the arguments of a call to the names of a function's parameters, because the payload has names."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        where = f"{function.__module__}.{function.__qualname__}"
+        if not callable(function) or not hasattr(function, "__qualname__"):
+            raise TypeError(f"a task is a function: {function!r} is none. Wrap what you mean in a def of its own")
+        where = self.where = f"{function.__module__}.{function.__qualname__}"
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{where} is async: a slot runs plain functions, an event loop in one would stop all others. "
@@ -107,6 +119,18 @@ class Binder:
 
     def check(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return `payload` as a dict. Raises `TypeError` when the function cannot be called with it."""
-        if not self.required <= payload.keys() or not (self.open or payload.keys() <= self.names):
+        if not self.open and not payload.keys() <= self.names:
+            [stranger, *_] = payload.keys() - self.names
+            known = ", ".join(self.signature.parameters) or "none"
+            raise TypeError(f"{self.where} has no argument {stranger!r}; it has {known}")
+        if not self.required <= payload.keys():
             self.signature.bind(**payload)
-        return dict(payload)
+        return texts(payload)
+
+
+def texts(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `payload` as a dict. Raises `TypeError` when a name in it is not a text: JSON would make it one."""
+    for name in payload:
+        if not isinstance(name, str):
+            raise TypeError(f"the payload has the name {name!r}, which is not a text: use str()")
+    return dict(payload)

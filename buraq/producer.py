@@ -18,16 +18,19 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError, TryAgainError
 
-from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, Broker, Item, Verdict
-from buraq.config import Durability
+from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, MEMO_LIFE_MS, Broker, Item, Verdict
 from buraq.connection import Link, Server, Unreachable
-from buraq.errors import EnqueueError, QueueUnavailable
+from buraq.errors import ConfigError, EnqueueError, QueueUnavailable
 from buraq.scripts import Argument
+from buraq.values import Durability
 
-# Error replies of a server that is about to change its role: ask again, the number keeps it from being done twice.
-_PASSING = ("READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+# Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
+# twice. redis-py cuts the first word off those that it has a class for.
+_PASSING_CLASSES = (ReadOnlyError, ClusterDownError, TryAgainError)
+_PASSING_WORDS = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
+_REPLICA = "cannot be used with replica instances"  # what WAIT and WAITAOF say to one
 _ATTEMPTS = 3  # in one ENQUEUE_TIMEOUT, when answers do not come at all
 _PAUSE = 0.02  # seconds between attempts when the connection is refused
 _REGISTER_EVERY = 60.0  # seconds; a queue's name must come back after the server lost its data
@@ -61,108 +64,148 @@ class _Waiter:
 class _Batch:
     """What travels together, under one number."""
 
-    __slots__ = ("number", "waiters")
-
-    def __init__(self, number: int, waiters: list[_Waiter]) -> None:
-        self.number = number
+    def __init__(self, number: int, producer: str, waiters: list[_Waiter]) -> None:
         self.waiters = waiters
+        self.by_broker: dict[Broker, list[_Waiter]] = {}
+        for waiter in waiters:
+            self.by_broker.setdefault(waiter.broker, []).append(waiter)
+        self.calls = [
+            broker.enqueue([item for waiter in waiters for item in waiter.items], producer, number)
+            for broker, waiters in self.by_broker.items()
+        ]
+        self.memo = waiters[0].broker.keys.accepted(producer)
 
-
-_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+    def share(self, replies: Sequence[object]) -> None:
+        """Give each caller its part of the replies."""
+        for (broker, waiters), reply in zip(self.by_broker.items(), replies, strict=True):
+            verdicts = broker.verdicts(reply) if isinstance(reply, list) else {}
+            start = 0
+            for waiter in waiters:
+                if isinstance(reply, Exception):
+                    waiter.error = EnqueueError(waiter.items[0].id, str(reply))
+                elif verdicts:
+                    for n in range(len(waiter.items)):
+                        if start + n in verdicts:
+                            waiter.verdicts[n] = verdicts[start + n]
+                start += len(waiter.items)
+                waiter.finish()
 
 
 class Producer:
     """Hands items to the server and returns when it has them."""
 
     def __init__(self, server: Server, queues_key: str, timeout: float, durability: Durability | None = None) -> None:
-        self._server = server
-        self._queues_key = queues_key
-        self._timeout = timeout
-        self._durability = durability
-        self._start_afresh()
+        self._of_line = (server, queues_key, timeout, durability or Durability("memory"))
+        self._line = _Line(*self._of_line)
         _producers.add(self)
-
-    def _start_afresh(self) -> None:
-        """Begin as a new producer: a forked child must share neither connection nor numbers with its parent."""
-        self._id = uuid.uuid4().hex
-        self._number = 0
-        self._lock = threading.Lock()
-        self._waiting: deque[_Waiter] = deque()
-        self._leading = False
-        self._doubt: _Batch | None = None
-        self._link: Link = self._server.link(self._timeout / _ATTEMPTS)
-        self._registered: dict[str, float] = {}
 
     def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict]:
         """Send at most `ENQUEUE_BATCH` items of one queue; return the verdict on each that was not simply accepted.
 
         Raises `QueueUnavailable` when the server did not answer in time: then each of them may have been accepted, and
-        sending it again with the same id is safe. Raises `EnqueueError` when the server refused the whole batch.
+        sending it again with the same id is safe. Raises `EnqueueError` when the server refused the whole batch, and
+        `ConfigError` when it cannot give the DURABILITY that is asked for.
         """
+        return self._line.send(broker, items)
+
+    def _start_afresh(self) -> None:
+        """Begin as a new producer: a forked child must share neither connection nor numbers with its parent."""
+        self._line.orphaned = True
+        self._line = _Line(*self._of_line)
+
+
+_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for producer in _producers:
+        producer._start_afresh()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Line:
+    """The callers of one process, one behind the other, and the connection that their leader uses."""
+
+    def __init__(self, server: Server, queues_key: str, timeout: float, durability: Durability) -> None:
+        self.orphaned = False  # a copy in a forked child: its callers' tasks are the parent's to send
+        self._queues_key = queues_key
+        self._timeout = timeout
+        self._durability = durability
+        self._id = uuid.uuid4().hex
+        self._number = 0
+        self._lock = threading.Lock()
+        self._waiting: deque[_Waiter] = deque()
+        self._leading = False
+        self._batch: _Batch | None = None  # sent, or about to be, and not answered yet
+        self._link: Link = server.link(timeout / _ATTEMPTS)
+        self._registered: dict[str, float] = {}
+        self._trouble: Exception | None = None  # why the last attempt failed
+
+    def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict]:
         waiter = _Waiter(broker, items)
         deadline = time.monotonic() + self._timeout
+        # A caller can be killed wherever it waits; in plain threads Ctrl-C can strike anywhere. `_leave` mends it all.
+        try:
+            self._join(waiter)
+            if waiter.ready is not None:
+                waiter.ready.acquire(timeout=self._timeout)
+            while waiter.leads and not waiter.done:
+                if not self._deliver(deadline):
+                    break
+        finally:
+            self._leave(waiter)
+        if waiter.error is not None:
+            raise waiter.error
+        if not waiter.done:
+            raise QueueUnavailable([item.id for item in items], self._timeout) from self._trouble
+        return waiter.verdicts
+
+    def _join(self, waiter: _Waiter) -> None:
+        """Stand in line; become the leader when there is none."""
         with self._lock:
             self._waiting.append(waiter)
             if self._leading:
                 waiter.ready = threading.Lock()
                 waiter.ready.acquire()
             else:
-                self._leading = waiter.leads = True
-        if waiter.ready is not None:
-            self._wait(waiter, deadline)
-        if waiter.leads:
-            self._lead(waiter, deadline)
-        if waiter.error is not None:
-            raise waiter.error
-        if not waiter.done:
-            raise self._unavailable(waiter)
-        return waiter.verdicts
+                waiter.leads = self._leading = True
 
-    def _unavailable(self, waiter: _Waiter) -> QueueUnavailable:
-        return QueueUnavailable([item.id for item in waiter.items], self._timeout)
-
-    def _wait(self, waiter: _Waiter, deadline: float) -> None:
-        """Wait until the items are settled or this caller has to lead."""
-        assert waiter.ready is not None
-        answered = False
-        try:
-            answered = waiter.ready.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        finally:
-            if not answered:  # out of time, or this greenlet is being killed
-                with self._lock:
-                    waiter.gone = True
-                    if waiter in self._waiting:
-                        self._waiting.remove(waiter)
-                    if waiter.leads:
-                        waiter.leads = False
-                        self._hand_over()
-
-    def _lead(self, waiter: _Waiter, deadline: float) -> None:
-        """Send batches until this caller's own items are settled, then let the next one lead."""
-        batch: _Batch | None = None
-        try:
-            while not waiter.done:
-                batch = self._next_batch()
-                if not self._deliver(batch, deadline):
-                    break
-                batch = None
-        finally:
-            with self._lock:
-                if not waiter.done:
-                    waiter.gone = True
-                    if waiter in self._waiting:
-                        self._waiting.remove(waiter)
-                if batch is not None:
-                    self._link.close()
-                    self._doubt = batch
+    def _leave(self, waiter: _Waiter) -> None:
+        """Go, answered or not; a leader hands over."""
+        if waiter.done and not waiter.leads:
+            return
+        with self._lock:
+            if not waiter.done:
+                waiter.gone = True
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+            if waiter.leads:
+                waiter.leads = False
                 self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Make a caller who still waits the leader. The lock is held."""
+        waiting: list[_Waiter] = []
+        if self._batch is not None:
+            # Its reply may still come, and must not be taken for the answer to what is sent next.
+            self._link.close()
+            waiting = [w for w in self._batch.waiters if not w.gone and not w.done]
+            # Once nobody waits for it any more its number will be refused, should it still be under way.
+            if not waiting:
+                self._batch = None
+        heir = waiting[0] if waiting else (self._waiting[0] if self._waiting else None)
+        self._leading = heir is not None
+        if heir is not None:
+            heir.leads = True
+            heir.wake()
 
     def _next_batch(self) -> _Batch:
         """Return what to send now: the batch whose reply is in doubt, or what waits."""
+        if self._batch is not None:
+            return self._batch
         with self._lock:
-            batch, self._doubt = self._doubt, None
-            if batch is not None:
-                return batch
             waiters: list[_Waiter] = []
             count = size = 0
             while self._waiting:
@@ -173,85 +216,74 @@ class Producer:
                     break
                 waiters.append(self._waiting.popleft())
             self._number += 1
-            return _Batch(self._number, waiters)
+        self._batch = _Batch(self._number, self._id, waiters)
+        return self._batch
 
-    def _hand_over(self) -> None:
-        """Make a caller who still waits the leader. The lock is held."""
-        # Once nobody waits for it any more its number will be refused, should it still be under way.
-        if self._doubt is not None and all(waiter.gone or waiter.done for waiter in self._doubt.waiters):
-            self._doubt = None
-        waiting = [w for w in (self._doubt.waiters if self._doubt else ()) if not w.gone and not w.done]
-        heir = waiting[0] if waiting else (self._waiting[0] if self._waiting else None)
-        if heir is None:
-            self._leading = False
-            return
-        heir.leads = True
-        heir.wake()
-
-    def _deliver(self, batch: _Batch, deadline: float) -> bool:
+    def _deliver(self, deadline: float) -> bool:
         """Send a batch until it is answered. Returns False when the time is up."""
-        groups: dict[Broker, list[_Waiter]] = {}
-        for waiter in batch.waiters:
-            groups.setdefault(waiter.broker, []).append(waiter)
-        calls = [
-            broker.enqueue([item for waiter in waiters for item in waiter.items], self._id, batch.number)
-            for broker, waiters in groups.items()
-        ]
-        while True:
+        self._link.deadline = deadline
+        while not self.orphaned and time.monotonic() < deadline:
+            batch = self._next_batch()
             try:
-                self._register(groups)
-                replies = self._link.calls(calls)
-                if not any(isinstance(r, ResponseError) and str(r).startswith(_PASSING) for r in replies):
-                    durable = self._make_durable(deadline)
-                    break
+                self._register([broker.keys.name for broker in batch.by_broker])
+                replies = self._link.calls(batch.calls)
+                passing = [reply for reply in replies if _passes(reply)]
+                if not passing:
+                    if not self._wait_until_durable(batch.memo, deadline):
+                        return False
+                    self._batch = self._trouble = None
+                    batch.share(replies)
+                    return True
+                self._trouble = passing[0]
                 self._link.close()  # a server that changes its role is looked up again
-            except Unreachable:
-                pass
-            if time.monotonic() + _PAUSE >= deadline:
-                return False
-            time.sleep(_PAUSE)
-        for (broker, waiters), reply in zip(groups.items(), replies, strict=True):
-            self._share(broker, waiters, reply, durable)
-        return True
+            except Unreachable as error:
+                self._trouble = error
+            time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
+        return False
 
-    def _share(self, broker: Broker, waiters: list[_Waiter], reply: object, durable: bool) -> None:
-        """Give each caller its part of the reply."""
-        verdicts = broker.verdicts(reply) if isinstance(reply, list) else {}
-        start = 0
-        for waiter in waiters:
-            if isinstance(reply, Exception):
-                waiter.error = EnqueueError(waiter.items[0].id, str(reply))
-            elif not durable:
-                waiter.error = self._unavailable(waiter)
-            elif verdicts:
-                for n in range(len(waiter.items)):
-                    if start + n in verdicts:
-                        waiter.verdicts[n] = verdicts[start + n]
-            start += len(waiter.items)
-            waiter.finish()
-
-    def _register(self, brokers: dict[Broker, list[_Waiter]]) -> None:
-        """Write down that the queues exist, now and then."""
+    def _register(self, names: list[str]) -> None:
+        """Now and then: write down that the queues exist, and see whether the server can give what DURABILITY asks."""
         now = time.monotonic()
-        names = [b.keys.name for b in brokers if now - self._registered.get(b.keys.name, -1e9) > _REGISTER_EVERY]
-        if names:
-            self._link.commands([("SADD", self._queues_key, *names)])
+        names = [name for name in names if now - self._registered.get(name, -1e9) > _REGISTER_EVERY]
+        if not names:
+            return
+        self._how_durable(1)
+        [reply] = self._link.commands([("SADD", self._queues_key, *names)])
+        if not isinstance(reply, Exception):
             self._registered.update(dict.fromkeys(names, now))
 
-    def _make_durable(self, deadline: float) -> bool:
-        """Wait until the batch is as safe as DURABILITY asks. Counts the writes of its own connection only."""
-        if self._durability is None or self._durability.kind == "memory":
+    def _how_durable(self, wait_ms: int, before: Sequence[Argument] = ()) -> bool:
+        """Ask, after one more command, whether all that this connection wrote is as safe as DURABILITY asks."""
+        durability = self._durability
+        if durability.kind == "memory":
             return True
-        left = max(1, int((min(deadline - time.monotonic(), self._timeout / _ATTEMPTS) - _PAUSE) * 1000))
-        if self._durability.kind == "aof":
-            words: tuple[Argument, ...] = ("WAITAOF", 1, 0, left)
-            return int(self._link.command(*words)[0]) >= 1
-        return int(self._link.command("WAIT", self._durability.replicas, left)) >= self._durability.replicas
+        least = max(1, durability.replicas)
+        words = ("WAITAOF", 1, 0, wait_ms) if durability.kind == "aof" else ("WAIT", least, wait_ms)
+        reply = self._link.commands([before, words] if before else [words])[-1]
+        if _passes(reply):
+            raise ConnectionError(str(reply))
+        if isinstance(reply, Exception):
+            remedy = f"the server says {str(reply)!r}: set DURABILITY=memory, or a server with appendonly yes"
+            raise ConfigError("DURABILITY", str(durability), remedy)
+        return int(reply[0] if durability.kind == "aof" else reply) >= least
+
+    def _wait_until_durable(self, memo: str, deadline: float) -> bool:
+        """Return whether the batch is as safe as DURABILITY asks before the time is up."""
+        # The server waits for the writes of this connection only, and this one may have been answered from memory,
+        # with nothing written: so write something that comes after the batch.
+        touch: tuple[Argument, ...] = ("PEXPIRE", memo, MEMO_LIFE_MS)
+        while True:
+            left = min(deadline - time.monotonic(), self._timeout / _ATTEMPTS) - _PAUSE
+            if self._how_durable(max(1, int(left * 1000)), touch):
+                return True
+            if left <= 0:
+                return False
+            touch = ()
 
 
-def _after_fork() -> None:
-    for producer in _producers:
-        producer._start_afresh()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+def _passes(reply: object) -> bool:
+    """Whether it is an error reply that is soon over."""
+    if not isinstance(reply, ResponseError):
+        return False
+    words = str(reply)
+    return isinstance(reply, _PASSING_CLASSES) or words.startswith(_PASSING_WORDS) or _REPLICA in words

@@ -170,7 +170,21 @@ class Delivery:
     `task` is None until it was decoded, and stays None when the entry holds none that could be run.
     """
 
-    __slots__ = ("claimed", "deaths", "entry", "epoch", "fields", "letter", "queue", "raw", "slot", "task")
+    __slots__ = (
+        "claimed",
+        "deaths",
+        "ended",
+        "entry",
+        "epoch",
+        "fields",
+        "key",
+        "letter",
+        "queue",
+        "raw",
+        "started",
+        "task",
+        "took",
+    )
 
     def __init__(self, queue: QueueKeys, letter: str, entry: bytes, fields: list[bytes], epoch: int) -> None:
         self.queue = queue
@@ -178,8 +192,11 @@ class Delivery:
         self.entry = entry
         self.epoch = epoch
         self.fields = fields
-        self.slot = 0
+        self.key = (queue.streams[letter], entry)
         self.task: Task | None = None
+        self.ended = False  # it has its outcome; a second one does not count
+        self.started = 0.0  # monotonic; 0 while it has not started
+        self.took = 0.0  # seconds that the run took
         if len(fields) == 2 and fields[0] == PAYLOAD:
             self.raw: bytes | None = fields[1]
             self.deaths = 0

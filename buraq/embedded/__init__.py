@@ -169,7 +169,7 @@ def _close_lifelines() -> None:
         _lifelines.pop().close()
 
 
-
+os.register_at_fork(after_in_child=_close_lifelines)
 
 
 class _Watcher:

@@ -16,7 +16,7 @@
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
---   An older number is an error, nothing is written.
+--   An older number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
 if memo then
@@ -32,6 +32,9 @@ end
 local n = tonumber(ARGV[5])
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[6]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Found after the XACK, a key of the wrong type would have lost the task.
+redis.call('XLEN', KEYS[4])
+redis.call('HLEN', KEYS[2])
 local entries, letters, at = {}, {}, 7 + 4 * n
 for i = 1, n do
   entries[i] = ARGV[6 + i]

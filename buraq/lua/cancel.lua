@@ -21,8 +21,9 @@ local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
 if where == 'd' then return 'DEAD' end
 
 if where == 'z' then
-  if redis.call('ZREM', KEYS[6], ARGV[2]) == 0 then return 'UNKNOWN' end
+  if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then return 'UNKNOWN' end
   redis.call('HDEL', KEYS[7], ARGV[2])
+  redis.call('ZREM', KEYS[6], ARGV[2])
 else
   local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5})[where]]
   if #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
@@ -31,5 +32,5 @@ else
   redis.call('XDEL', key, entry)
 end
 redis.call('HDEL', KEYS[8], ARGV[2])
-if KEYS[9] and redis.call('GET', KEYS[9]) == ARGV[2] then redis.call('DEL', KEYS[9]) end
+if KEYS[9] and redis.pcall('GET', KEYS[9]) == ARGV[2] then redis.call('DEL', KEYS[9]) end
 return 'CANCELLED'

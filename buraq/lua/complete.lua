@@ -13,7 +13,7 @@
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
---   An older number is an error, nothing is written.
+--   An older number, a life that is no time, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
 if memo then
@@ -27,6 +27,11 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
+-- Found after the XACK, what cannot be written would leave half of the batch undone.
+redis.call('HLEN', KEYS[2])
+for a = 7 + 3 * n, #ARGV, 3 do
+  if not string.match(ARGV[a], '^[1-9]%d*$') or #ARGV[a] > 15 then return redis.error_reply('BADLIFE ' .. ARGV[a]) end
+end
 local entries, ids, gone, reply = {}, {}, {}, {0, 0}
 for i = 1, n do
   entries[i] = ARGV[5 + i]

@@ -22,7 +22,8 @@ if not holder or holder == '1' then
 end
 if holder == ARGV[3] then return 'OWNED' end
 
+local place = redis.call('HGET', KEYS[2], ARGV[3]) or ''
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
-if string.sub(redis.call('HGET', KEYS[2], ARGV[3]) or '', 2) == ARGV[2] then redis.call('HDEL', KEYS[2], ARGV[3]) end
+if string.sub(place, 2) == ARGV[2] then redis.call('HDEL', KEYS[2], ARGV[3]) end
 return 'DUPLICATE'

@@ -23,7 +23,7 @@
 -- Returns a flat list of what was not simply accepted, three each: position, word, detail.
 --   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
 --   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
---   An older number is an error, nothing is written.
+--   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('GET', KEYS[10])
 if memo then
@@ -34,23 +34,30 @@ if memo then
   end
 end
 
+-- Found after the first XADD, these would leave tasks that the index does not know.
+redis.call('ZCARD', KEYS[7])
+redis.call('HLEN', KEYS[8])
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local letters = {'h', 'n', 'l'}
 local at = {h = 1, n = 2, l = 3, f = 4, s = 5, d = 6}
-local reply, rows, due_rows, task_rows, ids, taken, claims = {}, {}, {}, {}, {}, {}, {}
+local reply, rows, due_rows, task_rows, ids, taken, claims, heard = {}, {}, {}, {}, {}, {}, {}, true
 for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
 local places = redis.call('HMGET', KEYS[9], unpack(ids))
 
 -- A row may be stale (a task settled by someone who does not keep the index): the place decides.
 local function there(id, place)
+  if not place then return false end
   local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
   if where == 'z' then return redis.call('ZSCORE', KEYS[7], id) end
-  return at[where] and #redis.call('XRANGE', KEYS[at[where]], entry, entry) > 0
+  local found = at[where] and redis.pcall('XRANGE', KEYS[at[where]], entry, entry) or {}
+  return #found > 0, found.err
 end
 
 local function verdict(id, place, due, owner)
-  if taken[id] or place and there(id, place) then return 'KNOWN', '' end
+  local known, unsure = there(id, place)
+  if taken[id] or known then return 'KNOWN', '' end
+  if unsure then return 'REFUSED', unsure end
   if due ~= '' and not (tonumber(due) and math.abs(tonumber(due)) < 9e15) then return 'REFUSED', 'due time ' .. due end
   if owner ~= '' then
     local holder = claims[owner] or redis.pcall('GET', KEYS[tonumber(owner)])
@@ -59,14 +66,13 @@ local function verdict(id, place, due, owner)
   end
 end
 
-local heard = true
 for i = 1, #ids do
   local a = 7 + (i - 1) * 5
   local id, stream, due, owner, payload = ids[i], tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   local word, detail = verdict(id, places[i], due, owner)
-  if not word and string.sub(due, 1, 1) == '+' then due = string.format('%.0f', now + tonumber(due)) end
-  local letter = letters[stream]
-  if not word and (due == '' or tonumber(due) <= now) then
+  local letter, wait = letters[stream], 0
+  if not word and due ~= '' then wait = tonumber(due) - (string.sub(due, 1, 1) == '+' and 0 or now) end
+  if not word and wait <= 0 then
     local entry
     if owner == '' then
       entry = redis.pcall('XADD', KEYS[stream], '*', 'payload', payload)
@@ -76,8 +82,7 @@ for i = 1, #ids do
     if type(entry) == 'table' then
       word, detail = 'REFUSED', entry.err
     else
-      rows[#rows + 1] = id
-      rows[#rows + 1] = letter .. entry
+      rows[#rows + 1], rows[#rows + 2] = id, letter .. entry
       if heard then
         local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
         heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
@@ -86,23 +91,18 @@ for i = 1, #ids do
       end
     end
   elseif not word then
-    rows[#rows + 1] = id
-    rows[#rows + 1] = 'z' .. letter .. (owner == '' and '-' or 'k') .. '0'
-    due_rows[#due_rows + 1] = due
-    due_rows[#due_rows + 1] = id
-    task_rows[#task_rows + 1] = id
-    task_rows[#task_rows + 1] = payload
+    rows[#rows + 1], rows[#rows + 2] = id, 'z' .. letter .. (owner == '' and '-' or 'k') .. '0'
+    due_rows[#due_rows + 1], due_rows[#due_rows + 2] = string.format('%.0f', now + wait), id
+    task_rows[#task_rows + 1], task_rows[#task_rows + 2] = id, payload
   end
   if word then
-    reply[#reply + 1] = i
-    reply[#reply + 1] = word
-    reply[#reply + 1] = detail
+    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = i, word, detail
   else
     taken[id] = true
     if owner ~= '' then
       claims[owner] = id
-      local later = due == '' and 0 or math.max(0, tonumber(due) - now)
-      redis.call('SET', KEYS[tonumber(owner)], id, 'PX', string.format('%.0f', later + tonumber(ARGV[5])))
+      local life = math.max(0, wait) + tonumber(ARGV[5])
+      redis.call('SET', KEYS[tonumber(owner)], id, 'PX', string.format('%.0f', life))
     end
   end
 end

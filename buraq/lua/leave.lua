@@ -14,14 +14,23 @@
 -- ARGV[3] limit     how many entries at most; when more are pending the process is not forgotten yet
 --
 -- Returns {handed back, done}: done is 0 while entries are left, then nothing but the handing back is written.
+--   An entry without a body is acked and not counted. A front, suspects, index or leases of the wrong type is an error,
+--   nothing is written.
 
-local handed, limit = 0, tonumber(ARGV[3])
+-- Found after an XACK, a key of the wrong type would have lost the task.
+redis.call('XLEN', KEYS[4])
+redis.call('XLEN', KEYS[5])
+redis.call('HLEN', KEYS[6])
+redis.call('ZCARD', KEYS[7])
+-- Counts what was looked at, with a body or not: DELCONSUMER below would throw away what was not.
+local handed, left = 0, tonumber(ARGV[3])
 for k = 1, 5 do
   local target, letter = KEYS[k == 5 and 5 or 4], k == 5 and 's' or 'f'
-  local pending = redis.pcall('XPENDING', KEYS[k], ARGV[1], '-', '+', limit - handed + 1, ARGV[2])
+  local pending = redis.pcall('XPENDING', KEYS[k], ARGV[1], '-', '+', left + 1, ARGV[2])
   if pending.err then pending = {} end
   for _, row in ipairs(pending) do
-    if handed >= limit then return {handed, 0} end
+    if left == 0 then return {handed, 0} end
+    left = left - 1
     local body = redis.call('XRANGE', KEYS[k], row[1], row[1])[1]
     redis.call('XACK', KEYS[k], ARGV[1], row[1])
     redis.call('XDEL', KEYS[k], row[1])

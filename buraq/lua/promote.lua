@@ -13,6 +13,7 @@
 -- ARGV[4] limit      how many at most
 --
 -- Returns {moved, milliseconds until the next is due or -1}. With nothing due nothing is written.
+--   A key of the wrong type is an error, nothing is written.
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[3]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -21,6 +22,8 @@ local streams, rows, moved, heard = {h = 4, n = 5, l = 6}, {}, 0, true
 if #due > 0 then
   local payloads = redis.call('HMGET', KEYS[2], unpack(due))
   local places = redis.call('HMGET', KEYS[3], unpack(due))
+  -- Found after the ZREM, a stream of the wrong type would have lost the task.
+  for k = 4, 7 do redis.call('XLEN', KEYS[k]) end
   redis.call('ZREM', KEYS[1], unpack(due))
   redis.call('HDEL', KEYS[2], unpack(due))
   for i, id in ipairs(due) do

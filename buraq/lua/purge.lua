@@ -5,7 +5,9 @@
 -- ARGV[1+] letters  two each: entry, id ('' when it could not be read)
 --
 -- Returns how many were deleted. One that is no longer there is passed over, nothing is written for it.
+--   A key of the wrong type is an error, nothing is written.
 
+redis.call('HLEN', KEYS[2])
 local deleted = 0
 for i = 1, #ARGV, 2 do
   if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then

@@ -17,13 +17,16 @@
 --
 -- Returns {"OK", given another chance, buried, consumer deleted (1 or 0)}. An entry that is not pending under the dead
 --   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is: nothing is
---   written.
+--   written. A key of the wrong type, or no group, is an error, nothing is written.
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[5]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[3]) or 0) <= now then return {'NOLEASE'} end
 if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[4]) or 0) > now then return {'ALIVE'} end
 
+-- Found after an XACK, a key of the wrong type would have lost the task.
+for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
+redis.call('HLEN', KEYS[5])
 local count, again, buried, heard = (#ARGV - 5) / 6, 0, 0, true
 local targets, rows = {[2] = 'f', [3] = 's', [4] = 'd'}, {}
 for i = 1, count do

@@ -14,7 +14,7 @@
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
---   An older number is an error, nothing is written.
+--   An older number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
 if memo then
@@ -28,6 +28,9 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
+-- Found after the XACK, a key of the wrong type would have lost the task.
+redis.call('XLEN', KEYS[4])
+redis.call('HLEN', KEYS[2])
 local entries, bodies = {}, {}
 for i = 1, n do
   entries[i] = ARGV[6 + i]

@@ -14,13 +14,17 @@
 --
 -- Returns a flat list of what was not replayed, two each: position, "GONE" when the dead letter is no longer there, or
 --   "OWNED" when another task has its idempotency key: nothing is written for that one.
+--   A key of the wrong type is an error, nothing is written.
 
+-- Found after an XDEL, a key of the wrong type would have lost the task.
+for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
+redis.call('HLEN', KEYS[5])
 local clock = redis.call('TIME')
 local letters, rows, reply, heard = {[2] = 'h', [3] = 'n', [4] = 'l'}, {}, {}, true
 for i = 1, (#ARGV - 3) / 5 do
   local a = 4 + (i - 1) * 5
   local entry, id, stream, payload, owner = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4]
-  local holder = owner ~= '' and redis.call('GET', KEYS[tonumber(owner)])
+  local holder = owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)])
   if holder and holder ~= '1' and holder ~= id then
     reply[#reply + 1], reply[#reply + 2] = i, 'OWNED'
   elseif redis.call('XDEL', KEYS[1], entry) == 0 then

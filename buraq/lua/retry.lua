@@ -16,7 +16,7 @@
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
---   An older number or a delay that is no number is an error, nothing is written.
+--   An older number, a delay that is no number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
 if memo then
@@ -33,11 +33,14 @@ local n = tonumber(ARGV[5])
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[7]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local entries, due = {}, {}
+-- Found after the XACK, a key of the wrong type or a due time that is no number would have lost the task.
+redis.call('ZCARD', KEYS[4])
+redis.call('HLEN', KEYS[5])
+redis.call('HLEN', KEYS[2])
 for i = 1, n do
   entries[i] = ARGV[7 + i]
   local delay = tonumber(ARGV[7 + 3 * n + i])
-  -- Found after the XACK, a due time that is no number would have lost the task.
-  if not delay or math.abs(delay) > 9e15 then return redis.error_reply('BADDELAY ' .. ARGV[7 + 3 * n + i]) end
+  if not (delay and math.abs(delay) < 9e15) then return redis.error_reply('BADDELAY ' .. ARGV[7 + 3 * n + i]) end
   due[i] = string.format('%.0f', now + delay)
 end
 

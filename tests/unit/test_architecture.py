@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors config keys retry task options log",
+    "version errors values config keys retry task options log",
     "scripts connection",
     "broker producer events backend inspector deadletters handle",
     "metrics",
     "app",
+    "target",
     "worker web",
     "cli",
 ]

@@ -1,0 +1,301 @@
+"""Events of all tasks, heard once for each process and read by any number of listeners, each at its own pace.
+
+A listener that is slow loses the oldest events and is told so; it holds up nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ujson
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from buraq.connection import Server, Unreachable
+from buraq.log import RateLimited
+
+RING_SIZE = 10_000
+READ_AT_ONCE = 250  # events that `Inbox.get` returns at most
+YIELD_EVERY = 200  # messages between two moments at which others may run
+
+TICK = 1.0  # seconds between two looks at whether to stop
+QUIET = 10.0  # seconds of silence after which the server is asked whether it is there
+ANSWER_TIMEOUT = 5.0
+RECONNECT = 0.5  # seconds between two attempts
+LINGER = 300.0  # seconds for which the subscription outlives its last listener, who may come back
+
+_log = RateLimited(logging.getLogger(__name__))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its stamp in µs by the server's clock, and the JSON object as it was published.
+
+    `at` is None for an event without a stamp, which the Go original publishes.
+    """
+
+    at: int | None
+    data: str
+
+
+# Stands where events may have been missed: between two subscriptions, or where a listener was too slow.
+GAP: Final = Event(None, "")
+
+
+def parse(raw: bytes) -> Event | None:
+    """Read what was published on the channel, None when it is no event.
+
+    The three members that each event has are always there afterwards, and it is always one line.
+    """
+    try:
+        members = ujson.loads(raw)
+        text = raw.decode()
+    except ValueError:
+        return None
+    if type(members) is not dict or type(members.get("type")) is not str:
+        return None
+    missing = {name: "" for name in ("task_id", "worker_id") if name not in members}
+    if missing or "\n" in text or "\r" in text:
+        text = ujson.dumps({**members, **missing}, ensure_ascii=False, escape_forward_slashes=False)
+    at = members.get("at")
+    return Event(at if type(at) is int else None, text)
+
+
+class EventRing:
+    """The last `size` messages, each numbered from 0 on. What it holds is read when it is asked for: most never is."""
+
+    def __init__(self, size: int = RING_SIZE) -> None:
+        self._size = size
+        self._slots: list[bytes | None] = [None] * size
+        self.end = 0  # number of the next message
+
+    @property
+    def start(self) -> int:
+        """Number of the oldest message that is still there."""
+        return max(0, self.end - self._size)
+
+    def append(self, raw: bytes | None) -> None:
+        """Add a message; None says that some may have been missed before the next one."""
+        self._slots[self.end % self._size] = raw
+        self.end += 1
+
+    def read(self, number: int, limit: int) -> tuple[list[Event], int]:
+        """Return the events from `number` on, and the number to go on from."""
+        events: list[Event] = []
+        if number < self.start:
+            events.append(GAP)
+            number = self.start
+        until = min(self.end, number + limit)
+        for place in range(number, until):
+            raw = self._slots[place % self._size]
+            event = GAP if raw is None else parse(raw)
+            if event is not None:
+                events.append(event)
+        return events, until
+
+    def newest(self) -> int | None:
+        """Return the stamp of the newest event that has one, None when the ring knows of none."""
+        for number in range(self.end - 1, self.start - 1, -1):
+            raw = self._slots[number % self._size]
+            if raw is None:
+                return None  # what came before was not the newest
+            event = parse(raw)
+            if event is not None and event.at is not None:
+                return event.at
+        return None
+
+    def after(self, at: int) -> int | None:
+        """Return the number that follows the event with the stamp `at`, None when it is not there."""
+        needle = b'"at":%d' % at
+        for number in range(self.end - 1, self.start - 1, -1):
+            raw = self._slots[number % self._size]
+            if raw is not None and needle in raw:
+                event = parse(raw)
+                if event is not None and event.at == at:
+                    return number + 1
+        return None
+
+    def later_than(self, at: int) -> int:
+        """Return the number of the first event with a later stamp; the end when there is none."""
+        for number in range(self.start, self.end):
+            raw = self._slots[number % self._size]
+            event = parse(raw) if raw is not None else None
+            if event is not None and event.at is not None and event.at > at:
+                return number
+        return self.end
+
+
+class Inbox:
+    """One listener's place in the ring. For one reader; anybody may close it."""
+
+    def __init__(self, feed: Feed, number: int, since: int | None, gap: bool) -> None:
+        self._feed = feed
+        self._number = number
+        self._gap = gap
+        self.since = since  # stamp of the last event before the first that this inbox gives, where known
+        self.closed = False
+
+    def get(self, timeout: float) -> list[Event]:
+        """Return the next events, in order, waiting `timeout` seconds for the first; none when it is over or closed.
+
+        `GAP` stands where some are missing.
+        """
+        if self._gap:
+            self._gap = False
+            return [GAP]
+        feed = self._feed
+        with feed.news:
+            if self._number == feed.ring.end and not self.closed:
+                feed.news.wait(timeout)
+            if self.closed:
+                return []
+            start, ring = self._number, feed.ring
+            events, self._number = ring.read(start, READ_AT_ONCE)
+        return events
+
+    def close(self) -> None:
+        """Wake the reader for good."""
+        with self._feed.news:
+            self.closed = True
+            self._feed.news.notify_all()
+
+
+class Feed:
+    """The events of one server as one process hears them: one subscription, begun with the first listener.
+
+    It reconnects by itself and marks the gap. It ends with `close()`, or some minutes after its last listener: while
+    anybody hears events, publishing them costs every worker.
+    """
+
+    def __init__(self, server: Server, channel: str, size: int = RING_SIZE, linger: float = LINGER) -> None:
+        self.ring = EventRing(size)
+        self.news = threading.Condition()  # guards all that follows, and the ring
+        self._server = server
+        self._channel = channel
+        self._linger = linger
+        self._thread: threading.Thread | None = None
+        self._live = False  # whether the subscription stands
+        self._broken = False  # whether one stood before, so that events may have been missed
+        self._inboxes: set[Inbox] = set()
+        self._left_at = 0.0
+        self._closed = False
+
+    @contextmanager
+    def subscribe(self, after: int | None = None, timeout: float = 1.5) -> Iterator[Inbox]:
+        """Listen from now on, or from the event with the stamp `after` on; `GAP` comes first where that is not known.
+
+        Raises one of `connection.Unreachable` when there is no subscription within `timeout` seconds.
+        """
+        with self.news:
+            if self._thread is None:
+                self._closed = False
+                self._thread = threading.Thread(target=self._run, name="buraq-events", daemon=True)
+                self._thread.start()
+            if not self.news.wait_for(lambda: self._live or self._closed, timeout) or self._closed:
+                raise RedisTimeoutError(f"no subscription to {self._channel} within {timeout:g}s")
+            inbox = self._inbox(after)
+            self._inboxes.add(inbox)
+        try:
+            yield inbox
+        finally:
+            with self.news:
+                self._inboxes.discard(inbox)
+                self._left_at = time.monotonic()
+
+    def _inbox(self, after: int | None) -> Inbox:
+        ring = self.ring
+        if after is None:
+            return Inbox(self, ring.end, ring.newest(), gap=False)
+        number = ring.after(after)
+        if number is not None:
+            return Inbox(self, number, after, gap=False)
+        return Inbox(self, ring.later_than(after), after, gap=True)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._inboxes)
+
+    def close(self) -> None:
+        """End the subscription and close every inbox. It begins anew with the next listener."""
+        with self.news:
+            self._closed = True
+            for inbox in self._inboxes:
+                inbox.closed = True
+            self.news.notify_all()
+
+    # -- the thread that listens
+
+    def _done(self) -> bool:
+        return self._closed or (not self._inboxes and time.monotonic() - self._left_at > self._linger)
+
+    def _run(self) -> None:
+        with self.news:
+            self._left_at = time.monotonic()  # the first listener is about to be counted
+        while True:
+            try:
+                self._listen()
+            except (RedisError, *Unreachable) as error:
+                _log.warning("event_subscription_lost", extra={"error": str(error)})
+            with self.news:
+                self._broken = self._broken or self._live
+                self._live = False
+                if self._done():
+                    self._thread = None
+                    return
+                if not self._closed:
+                    self.news.wait_for(lambda: self._closed, RECONNECT)
+
+    def _listen(self) -> None:
+        """Subscribe and take in messages until it is over. Raises when the connection breaks."""
+        connection = self._server.connection(ANSWER_TIMEOUT)
+        try:
+            connection.send_command("SUBSCRIBE", self._channel)
+            connection.read_response()
+            with self.news:
+                if self._broken:
+                    self.ring.append(None)
+                self._live = True
+                self.news.notify_all()
+            self._take_in(connection)
+        finally:
+            connection.disconnect()
+
+    def _take_in(self, connection: Any) -> None:
+        heard_at = time.monotonic()
+        asked = False
+        taken = 0
+        while True:
+            try:
+                reply = connection.read_response(timeout=TICK, disconnect_on_error=False)
+            except RedisTimeoutError:
+                if self._done():
+                    return
+                silent = time.monotonic() - heard_at
+                if silent > QUIET + ANSWER_TIMEOUT:
+                    raise
+                if silent > QUIET and not asked:
+                    # A peer that vanished without a word would be silent, too.
+                    connection.send_command("PING")
+                    asked = True
+                continue
+            heard_at, asked = time.monotonic(), False
+            if reply[0] != b"message":
+                continue
+            with self.news:
+                if self._closed:
+                    return
+                self.ring.append(reply[2])
+                self.news.notify_all()
+            taken += 1
+            if taken % YIELD_EVERY == 0:
+                if self._done():
+                    return
+                # Where messages come faster than they are read, no read ever waits, and no greenlet would run.
+                time.sleep(0)

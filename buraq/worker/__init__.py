@@ -1,0 +1,1 @@
+"""The worker process: fetches deliveries, runs their tasks in slots, settles their outcomes."""

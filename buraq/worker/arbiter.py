@@ -1,0 +1,99 @@
+"""gunicorn's arbiter with a stop of our own.
+
+By itself it drops a second SIGTERM, turns SIGINT into an immediate quit, and lets one Ctrl-C reach each worker twice.
+Here SIGTERM and SIGINT alike drain; a second one has the workers hand back at once. Workers ignore SIGINT.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import time
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+
+log = logging.getLogger(__name__)
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_HURRY = 5.0  # seconds that workers have to hand back after the second signal
+_QUICK_DEATH = 2.0  # a process that lived shorter than this is not replaced at once
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
+
+
+class GroupArbiter(Arbiter):
+    """Forks, watches and stops the worker processes of a group."""
+
+    def __init__(self, group: Any, burst: bool, grace: float) -> None:
+        super().__init__(group)
+        self._burst = burst
+        self._grace = grace
+        self._born: dict[int, float] = {}
+        self._pause = _FIRST_PAUSE
+        self._not_before = 0.0
+
+    def handle_int(self) -> None:
+        """Drain and stop, as for SIGTERM."""
+        raise StopIteration
+
+    handle_quit = handle_int
+
+    def spawn_worker(self) -> Any:
+        """Fork a worker process."""
+        pid = super().spawn_worker()
+        self._born[pid] = time.monotonic()
+        return pid
+
+    def reap_workers(self) -> None:
+        """Note who has ended: a burst's process that is done is not replaced, one that dies young only after a pause."""
+        before: dict[int, Any] = dict(self.WORKERS)
+        super().reap_workers()
+        for pid in before.keys() - self.WORKERS.keys():
+            lived = time.monotonic() - self._born.pop(pid, 0.0)
+            if self._burst and before[pid].finished():
+                self.num_workers -= 1
+            elif lived < _QUICK_DEATH:
+                self._not_before = time.monotonic() + self._pause
+                self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+            else:
+                self._pause = _FIRST_PAUSE
+
+    def manage_workers(self) -> None:
+        """Keep as many processes as there should be."""
+        if self._burst and self.num_workers <= 0 and not self.WORKERS:
+            raise StopIteration
+        if time.monotonic() >= self._not_before:
+            super().manage_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Have the workers drain; at a second signal, hand back at once; kill what is left in the end.
+
+        The listeners stay open in the workers, which answer probes while they drain.
+        """
+        for listener in self.LISTENERS:
+            listener.close()
+        self.LISTENERS.clear()
+        self.kill_workers(signal.SIGTERM)
+        limit = time.monotonic() + self._grace
+        hurried = False
+        while self.WORKERS and time.monotonic() < limit:
+            if not hurried and self._asked_again():
+                log.warning("second signal: handing back at once")
+                hurried = True
+                limit = min(limit, time.monotonic() + _HURRY)
+                self.kill_workers(signal.SIGQUIT)
+            super().reap_workers()
+            time.sleep(0.02)
+        if self.WORKERS:
+            log.error("workers did not stop in time and are killed", extra={"pids": ",".join(map(str, self.WORKERS))})
+        self.kill_workers(signal.SIGKILL)
+        super().reap_workers()
+
+    def _asked_again(self) -> bool:
+        try:
+            while True:
+                if self.SIG_QUEUE.get_nowait() in STOPPING:
+                    return True
+        except queue.Empty:
+            return False

@@ -1,0 +1,67 @@
+"""What this worker process owns: every delivery from the reply that brought it until its settling is confirmed.
+
+Reclaim looks at dead processes only, so a living one must know all that the server holds for it. After a broken fetch
+it compares; then two things must not happen: that it misses an entry (nobody would ever run it), and that it takes
+one for new that it has just settled (it would run twice).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from buraq.keys import SUSPECTS
+from buraq.task import Delivery
+
+Key = tuple[str, bytes]
+
+
+class Holdings:
+    """The deliveries of this process, by stream and entry id."""
+
+    def __init__(self) -> None:
+        self.known: dict[Key, Delivery] = {}
+        self.suspects = 0  # how many of them are suspects; one at a time may run
+        self._asking = False
+        self._settled: set[Key] = set()
+
+    def asking(self) -> None:
+        """Note that a fetch, or a look at the pending entries, is under way."""
+        self._asking = True
+
+    def answered(self) -> None:
+        """Note that it was answered, or broke, and its reply has been taken in."""
+        self._asking = False
+        self._settled.clear()
+
+    def adopt(self, delivery: Delivery) -> bool:
+        """Take a delivery in. Returns False for one that was ever known: the reply is older than what we know."""
+        if delivery.key in self.known or delivery.key in self._settled:
+            return False
+        self.known[delivery.key] = delivery
+        self.suspects += delivery.letter == SUSPECTS
+        return True
+
+    def settled(self, delivery: Delivery) -> None:
+        """Forget a delivery whose settling is confirmed.
+
+        While a question is under way its answer may still name the entry, so it stays known until then:
+
+            time 0  fetcher    asks what is pending        the server answers: e1
+            time 1  settler    settles e1, is confirmed
+            time 2  fetcher    reads the answer: e1, and would run it again
+        """
+        if self.known.pop(delivery.key, None) is not None:
+            self.suspects -= delivery.letter == SUSPECTS
+        if self._asking:
+            self._settled.add(delivery.key)
+
+    def recently_settled(self, key: Key) -> bool:
+        """Say whether an entry was settled while the present question is under way."""
+        return key in self._settled
+
+    def by_stream(self) -> Counter[str]:
+        """Count the deliveries of each stream."""
+        return Counter(stream for stream, _ in self.known)
+
+    def __len__(self) -> int:
+        return len(self.known)

@@ -1,0 +1,158 @@
+"""A worker process as a gunicorn worker: gunicorn forks it, watches its pulse and replaces it; the rest is ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.workers.ggevent import GeventWorker
+
+from buraq.app import Buraq
+from buraq.metrics import TaskMetrics
+from buraq.target import TargetError, load
+from buraq.worker.banner import Banner
+from buraq.worker.mock import MockProducer, register
+from buraq.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from buraq.worker.group import Group
+
+log = logging.getLogger(__name__)
+
+BROKEN = 70  # exit code of a process that ends because one of its loops broke
+_BREATH = 1.0  # seconds that a broken process waits, so that a fault that comes back at once is no fork storm
+
+
+class ConsumerWorker(GeventWorker):
+    """Runs a `Worker`, and serves the metrics port."""
+
+    app: Group
+    queue: Buraq
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row = self.app.board.free_row()
+        self.burst_done = False  # set in the arbiter when the process has ended
+        self.hurry = False
+        self._asked = Event()
+        self._stop_at = 0.0
+        self.broken = False
+
+    def finished(self) -> bool:
+        """Whether this process has worked off its burst. Asked by the arbiter when it has ended."""
+        return self.burst_done
+
+    # -- signals: set flags, nothing else; they run inside the hub or inside a task
+
+    def init_signals(self) -> None:
+        """SIGTERM drains, SIGQUIT hurries, SIGINT is the arbiter's alone: one Ctrl-C reaches the whole group."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop."""
+        self._begin_stop()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop, and hand back at once what still runs."""
+        self.hurry = True
+        self._begin_stop()
+
+    def _begin_stop(self) -> None:
+        if self.alive:
+            self._stop_at = time.monotonic()
+            self.alive = False
+            gevent.spawn(self._asked.set)
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """gunicorn's timeout: the hub has been blocked past MAX_BLOCKED. A SystemExit would only hit the task at
+        hand.
+        """
+        os._exit(1)
+
+    def notify(self) -> None:
+        """Show the arbiter that the hub turns; when the arbiter has died, drain and leave."""
+        self.tmp.notify()
+        if self.ppid != os.getppid() and self.alive:
+            log.warning("the arbiter is gone: draining")
+            self._begin_stop()
+
+    # -- life
+
+    def load_wsgi(self) -> None:
+        """Load the user's queue. What is wrong with it ends the whole group: it would be wrong in the next process
+        too.
+        """
+        super().load_wsgi()
+        options = self.app.options
+        try:
+            self.queue = load(options.target) if options.target else Buraq(options.config)
+        except TargetError as error:
+            print(error, file=sys.stderr)
+            sys.exit(self.app.target_error)
+        if options.config.enable_mock_tasks:
+            register(self.queue)
+
+    def run(self) -> None:
+        """Serve the metrics port and run the worker until told to stop; then drain."""
+        servers = [self._serve(sock) for sock in self.sockets]
+        options = self.app.options
+        worker = Worker(
+            self.queue,
+            queues=options.queues,
+            concurrency=options.concurrency,
+            burst=options.burst,
+            row=self.row,
+            metrics=TaskMetrics(),
+            on_death=self._loop_broke,
+        )
+        self.queue.on_enqueued = worker.metrics.enqueued
+        self.row.claim(os.getpid(), worker.name)
+        worker.start()
+        helpers: list[Any] = [gevent.spawn(Banner(worker, self.app).show, full=self.row.number == 0)]
+        if options.config.enable_mock_tasks and self.row.number == 0 and not options.burst:
+            helpers.append(gevent.spawn(MockProducer(self.queue).run))
+        while self.alive:
+            self.notify()
+            self._asked.wait(0.05 if options.burst else 1.0)
+            if worker.done:
+                self._stop_at = time.monotonic()
+                self.alive = False
+        self._stop(worker, helpers)
+        for server in servers:
+            server.stop(timeout=0.2)
+        sys.exit(BROKEN if self.broken else 0)
+
+    def _stop(self, worker: Worker, helpers: list[Any]) -> None:
+        done = worker.done
+        self.row.retire()
+        gevent.killall(helpers, block=False)
+        if not done:
+            log.info("stopping", extra={"worker": worker.name, "running": worker.slots.busy})
+        grace = 0.0 if self.broken else self.app.options.config.shutdown_timeout - (time.monotonic() - self._stop_at)
+        handed = worker.stop(grace, hurry=lambda: self.hurry, tick=self.notify)
+        if done:
+            self.row.finish()
+        log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
+
+    def _serve(self, sock: Any) -> StreamServer:
+        sock.setblocking(1)
+        server = StreamServer(sock, handle=lambda client, address: self.handle(sock, client, address), spawn=Pool(100))
+        server.max_accept = 1
+        server.start()
+        return server
+
+    def _loop_broke(self, loop: str) -> None:
+        """A process with a dead loop hands back what it has and is replaced."""
+        self.broken = True
+        gevent.spawn_later(_BREATH, self._begin_stop)
+        # Should even that fail, the process must not stay behind, half alive.
+        gevent.spawn_later(_BREATH + 10.0, os._exit, BROKEN)

@@ -1,0 +1,139 @@
+"""Takes the entries of dead worker processes and gives them another chance, or buries them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ujson
+
+from buraq.broker import RECLAIM_BATCH, Broker, Reclaimable
+from buraq.config import Config
+from buraq.connection import SharedLink
+from buraq.deadletters import DeadLetters
+from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
+from buraq.task import Delivery, Undecodable, decode
+from buraq.worker.lease import Lease, leases_of
+from buraq.worker.loop import Loop
+
+log = logging.getLogger(__name__)
+
+SUSPECT_DEATHS = 2  # from so many deaths on a task is a suspect
+MOST_DEATHS = 5  # a task with retries is buried when its deaths exceed this, or its retries
+FOREIGN_IDLE_MS = 3600 * 1000  # a consumer that is not ours is left alone unless idle for so long
+OUR_NAME = re.compile(r"~[0-9a-f]{8}$")
+_TRIM_EVERY = 60.0
+
+
+def target_of(deaths: int, max_retries: int) -> str:
+    """Return where a task goes whose process has died `deaths` times: front, suspects or the dead letters."""
+    if deaths > (0 if max_retries == 0 else max(max_retries, MOST_DEATHS)):
+        return DEAD
+    return SUSPECTS if deaths >= SUSPECT_DEATHS else FRONT
+
+
+class Reclaimer(Loop):
+    """Looks for consumers without a valid lease and takes what is pending under their names.
+
+    Only while our own lease has been held for two renewals without a lapse: after an outage longer than a lease
+    everybody has lapsed, and the first one back would rob the living.
+    """
+
+    name = "reclaim"
+    interval = 1.0
+
+    def __init__(
+        self,
+        link: SharedLink,
+        lease: Lease,
+        brokers: Callable[[], tuple[Broker, ...]],
+        reclaimed: Callable[[int, int], None],
+        letters: Callable[[str], DeadLetters],
+        config: Config,
+    ) -> None:
+        super().__init__()
+        self._link = link
+        self._lease = lease
+        self._brokers = brokers
+        self._reclaimed = reclaimed
+        self._letters = letters
+        self._config = config
+        self._trimmed = 0.0
+
+    def step(self) -> None:
+        """Look once at each queue."""
+        if self._lease.held >= 2 and self._lease.valid:
+            for broker in self._brokers():
+                self.look(broker)
+        if time.monotonic() - self._trimmed > _TRIM_EVERY:
+            self._trimmed = time.monotonic()
+            self.trim()
+
+    def look(self, broker: Broker) -> None:
+        """Reclaim from every dead process of one queue."""
+        streams = broker.keys.streams
+        asks = [("XINFO", "CONSUMERS", streams[letter], broker.group) for letter in LETTERS]
+        rows, clock, *consumers = self._link.commands(
+            [("ZRANGE", broker.keys.leases, 0, -1, "WITHSCORES"), ("TIME",), *asks]
+        )
+        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        leases = leases_of(rows)
+        for letter, reply in zip(LETTERS, consumers, strict=True):
+            if isinstance(reply, Exception):
+                continue  # no such stream or group: the fetcher makes it
+            for row in reply:
+                facts = dict(zip(row[::2], row[1::2], strict=False))
+                name = facts[b"name"].decode()
+                if leases.get(name, 0.0) > now_ms or name == self._lease.name:
+                    continue
+                if OUR_NAME.search(name) or int(facts[b"idle"]) > FOREIGN_IDLE_MS:
+                    self._take_from(broker, letter, name)
+
+    def _take_from(self, broker: Broker, letter: str, dead: str) -> None:
+        """Take all that is pending of one stream under a dead process's name, batch by batch."""
+        stream = broker.keys.streams[letter]
+        while not self.stopping:
+            words = ("XPENDING", stream, broker.group, "-", "+", RECLAIM_BATCH, dead)
+            [pending] = self._link.commands([words])
+            if isinstance(pending, Exception):
+                raise pending
+            bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in pending]) if pending else []
+            entries = [self._judge(broker, letter, row[0], body) for row, body in zip(pending, bodies, strict=True)]
+            reply = self._link.call(broker.reclaim(letter, self._lease.name, dead, entries))
+            if reply[0] != b"OK":
+                return
+            again, buried = int(reply[1]), int(reply[2])
+            if again or buried:
+                facts = {"worker": dead, "again": again, "buried": buried, "queue": broker.keys.name}
+                log.warning("reclaimed from a dead worker process", extra=facts)
+                self._reclaimed(again, buried)
+            if len(pending) < RECLAIM_BATCH:
+                return
+
+    def _judge(self, broker: Broker, letter: str, entry: bytes, body: Any) -> Reclaimable:
+        fields = body[0][1] if isinstance(body, list) and body else []
+        delivery = Delivery(broker.keys, letter, entry, fields, 0)
+        deaths = delivery.deaths + 1
+        queue = ujson.dumps(broker.keys.name)
+        try:
+            task = decode(delivery.raw or b"")
+        except Undecodable:  # whoever fetches it next will bury it, and say why
+            return Reclaimable(entry, "", FRONT, deaths, f'"worker_id":"","queue":{queue}', "")
+        note = f'"worker_id":"","task_type":{ujson.dumps(task.type)},"queue":{queue},"deaths":{deaths}'
+        target = target_of(deaths, task.max_retries)
+        owner = task.idempotency_key if target == DEAD else ""
+        return Reclaimable(entry, task.id, target, deaths, note, owner)
+
+    def trim(self) -> None:
+        """Delete the dead letters that DLQ_MAX_AGE and DLQ_MAX_LENGTH no longer keep."""
+        age, length = self._config.dlq_max_age, self._config.dlq_max_length
+        if age is None and length is None:
+            return
+        now_ms = int(time.time() * 1000 + self._lease.clock_ahead_ms)
+        for broker in self._brokers():
+            letters = self._letters(broker.keys.name)
+            while letters.trim(int(age * 1000) if age is not None else None, length, now_ms):
+                self.tick()

@@ -1,0 +1,171 @@
+"""Writes outcomes to Redis: those of many slots in one pipeline, one pipeline after the other.
+
+Each round has a number, and the server remembers its reply. After a broken connection the same round is sent again, and
+the remembered reply decides; without one, what is gone was settled by us or by somebody else: `unknown`, not `lost`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gevent.event import Event
+from redis.exceptions import ResponseError
+
+from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled, Settlement
+from buraq.connection import Link, Server, Unreachable
+from buraq.scripts import Call
+from buraq.task import Completed, Dead, Delivery, Outcome, Retried
+from buraq.worker.holdings import Holdings
+from buraq.worker.loop import Loop
+
+log = logging.getLogger(__name__)
+
+
+class Group(NamedTuple):
+    """What one call settles: outcomes of one kind, of deliveries of one stream."""
+
+    broker: Broker
+    batch: list[Settlement]
+
+
+class Settler(Loop):
+    """Settles outcomes, and announces what has started on the same connection: no Completed overtakes its Processing."""
+
+    name = "settle"
+
+    def __init__(
+        self,
+        server: Server,
+        worker: str,
+        holdings: Holdings,
+        broker: Callable[[str], Broker],
+        confirmed: Callable[[Settlement, bool, bool], None],
+    ) -> None:
+        super().__init__()
+        self._worker = worker
+        self._holdings = holdings
+        self._broker = broker
+        self._confirmed = confirmed
+        self._link: Link = server.link()
+        self._work = Event()
+        self._started: list[tuple[str, str]] = []
+        self._ended: deque[Settlement] = deque()
+        self._number = 0
+        self._round: list[Group] = []  # sent, and not confirmed
+        self._resent = False
+
+    def started(self, task_id: str, note: str) -> None:
+        """Announce a start with the next round."""
+        self._started.append((task_id, note))
+        self._work.set()
+
+    def ended(self, settlement: Settlement) -> None:
+        """Settle an outcome with the next round."""
+        self._ended.append(settlement)
+        self._work.set()
+
+    @property
+    def pending(self) -> int:
+        """How many outcomes are not confirmed yet."""
+        return len(self._ended) + sum(len(group.batch) for group in self._round)
+
+    def step(self) -> None:
+        """Settle one round, or wait for something to settle."""
+        if not self._round and not self._ended and not self._started:
+            self._work.clear()
+            self._work.wait(1.0)
+            return
+        if not self._round:
+            self._round = self._next_round()
+            self._number += 1
+            self._resent = False
+        calls = [group.broker.settle(group.batch, self._worker, self._number) for group in self._round]
+        announcements = self._announcements()
+        try:
+            replies = self._link.calls([*announcements, *calls])[len(announcements) :]
+        except Unreachable:
+            self._resent = True
+            raise
+        self._take_in(replies)
+
+    def _announcements(self) -> list[Call]:
+        started, self._started = self._started, []
+        if not started:
+            return []
+        # Which queue announces makes no difference: the channel is one.
+        broker = self._round[0].broker if self._round else self._broker("default")
+        return [broker.announce(started[n : n + SETTLE_BATCH]) for n in range(0, len(started), SETTLE_BATCH)]
+
+    def _next_round(self) -> list[Group]:
+        """Cut what has ended into calls. At most one call of a kind and stream: the server remembers one reply of
+        each.
+        """
+        groups: dict[tuple[str, str, str], Group] = {}
+        sizes: dict[tuple[str, str, str], int] = {}
+        left: list[Settlement] = []
+        while self._ended and len(left) < SETTLE_BATCH:
+            row = self._ended.popleft()
+            lane = (row.delivery.queue.name, row.delivery.letter, _kind(row.outcome))
+            group = groups.get(lane)
+            if group is None:
+                group = groups[lane] = Group(self._broker(row.delivery.queue.name), [])
+            size = sizes.get(lane, 0) + _size(row)
+            if group.batch and (len(group.batch) >= SETTLE_BATCH or size > BATCH_BYTES):
+                left.append(row)
+                continue
+            group.batch.append(row)
+            sizes[lane] = size
+        self._ended.extendleft(reversed(left))
+        return list(groups.values())
+
+    def _take_in(self, replies: list[object]) -> None:
+        """Forget what is settled. A call that the server refused is kept and sent again, with a number of its own."""
+        refused: ResponseError | None = None
+        for group, reply in zip(self._round, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                refused = reply
+                self._ended.extendleft(reversed(group.batch))
+                continue
+            settled: Settled = group.broker.settled(reply)  # type: ignore[arg-type]
+            sure = settled.remembered or not self._resent
+            for position, row in enumerate(group.batch):
+                self._holdings.settled(row.delivery)
+                self._confirmed(row, position not in settled.gone, sure)
+        self._round = []
+        if refused is not None:
+            raise refused
+
+    def stop(self) -> None:
+        """End the loop, waking it."""
+        super().stop()
+        self._work.set()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+
+def _kind(outcome: Outcome) -> str:
+    if isinstance(outcome, Retried):
+        return "retry" if outcome.charged else "put_off"
+    return type(outcome).__name__
+
+
+def _size(row: Settlement) -> int:
+    outcome = row.outcome
+    if isinstance(outcome, Completed):
+        return len(outcome.result or b"")
+    if isinstance(outcome, Retried):
+        return len(outcome.payload)
+    if isinstance(outcome, Dead):
+        return len(row.delivery.raw or b"") + len(outcome.traceback)
+    return len(row.delivery.raw or b"")
+
+
+def note_of(delivery: Delivery, queue_json: str, type_json: str, worker_id: str) -> str:
+    """Return the members of an event that say what ran where, as JSON without braces."""
+    attempt = delivery.task.attempt if delivery.task is not None else 0
+    return f'"worker_id":"{worker_id}","task_type":{type_json},"queue":{queue_json},"attempt":{attempt}'

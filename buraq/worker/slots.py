@@ -1,0 +1,273 @@
+"""The slots: persistent greenlets that run tasks, one delivery at a time each."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import ujson
+from gevent.queue import SimpleQueue
+from redis.exceptions import ResponseError
+
+from buraq.app import Buraq, TaskFunction
+from buraq.connection import Unreachable
+from buraq.errors import TaskControl, TimedOut
+from buraq.log import task_fields
+from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Task, Undecodable, _current, decode
+from buraq.worker.judge import describe, failed, put_off, unknown_type
+from buraq.worker.lease import Lease
+
+log = logging.getLogger(__name__)
+
+COMPLETED, RELEASED, DUPLICATE = Completed(), Released(), Duplicate()
+_CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
+
+
+class SlotTimeout(gevent.Timeout):
+    """A task's time is up. A class of its own, so that a task's own gevent timeouts are not taken for it."""
+
+
+class Slots:
+    """Runs deliveries in greenlets of their own, grown on demand up to `concurrency`.
+
+    A greenlet for each task would cost three times as much as these that stay.
+    """
+
+    def __init__(
+        self,
+        app: Buraq,
+        lease: Lease,
+        concurrency: int,
+        ended: Callable[[Delivery, Outcome, int], None],
+        started: Callable[[Delivery, int], None],
+        room: Callable[[], None],
+        known_elsewhere: Callable[[Delivery], bool],
+        panicked: Callable[[], None],
+    ) -> None:
+        self.concurrency = concurrency
+        self.load = 0  # deliveries dispatched and not yet ended
+        self.busy = 0  # tasks running
+        self.stopping = False
+        self._app = app
+        self._lease = lease
+        self._ended = ended
+        self._started = started
+        self._room = room
+        self._known_elsewhere = known_elsewhere
+        self._panicked = panicked
+        self._inbox: SimpleQueue[Delivery] = SimpleQueue()
+        self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self._running: defaultdict[str, int] = defaultdict(int)  # by task type, those with a limit
+        self._held: defaultdict[str, deque[Delivery]] = defaultdict(deque)
+
+    @property
+    def free(self) -> int:
+        """How many more deliveries can start now."""
+        return self.concurrency - self.load
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are here and have not started."""
+        return self._inbox.qsize() + sum(len(held) for held in self._held.values())
+
+    def dispatch(self, delivery: Delivery) -> None:
+        """Have a slot run a delivery."""
+        self.load += 1
+        if len(self._greenlets) < self.load:
+            slot = len(self._greenlets)
+            self._greenlets.append(gevent.spawn(self._live, slot))
+        self._inbox.put(delivery)
+
+    def _live(self, slot: int) -> None:
+        """Run deliveries one after the other. A slot that breaks is replaced, its delivery handed back."""
+        while True:
+            delivery: Delivery | None = self._inbox.get()
+            while delivery is not None:
+                try:
+                    self.work(delivery, slot)
+                except gevent.GreenletExit:
+                    raise
+                except BaseException:
+                    log.exception("slot broke outside of task code", extra={"slot": slot})
+                    self._panicked()
+                    self.end(delivery, RELEASED, slot)
+                self.load -= 1
+                self._room()
+                delivery = self._next_held(delivery)
+
+    def end(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
+        """Give a delivery its outcome, once."""
+        if not delivery.ended:
+            delivery.ended = True
+            self._ended(delivery, outcome, slot)
+
+    # -- one delivery
+
+    def work(self, delivery: Delivery, slot: int) -> None:
+        """Decode a delivery, see whether it may start, run it and hand its outcome on."""
+        try:
+            task = delivery.task = decode(delivery.raw) if delivery.raw is not None else None
+            if task is None:
+                raise Undecodable("the entry has no field 'payload'")
+        except Undecodable as error:
+            self.end(delivery, Dead("undecodable", str(error)), slot)
+            return
+        function = self._app.registry.get(task.type)
+        outcome = self._refused(delivery, task, function)
+        if outcome is not None:
+            self.end(delivery, outcome, slot)
+            return
+        assert function is not None
+        limit = function.concurrency
+        if limit is not None and self._running[task.type] >= limit:
+            self._hold(delivery, task, limit, slot)
+            return
+        if limit is not None:
+            self._running[task.type] += 1
+        self.busy += 1
+        try:
+            outcome = self._run(delivery, task, function, slot)
+        finally:
+            self.busy -= 1
+            if limit is not None:
+                self._running[task.type] -= 1
+        self.end(delivery, outcome, slot)
+
+    def _refused(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any] | None) -> Outcome | None:
+        """Return the outcome of a delivery that may not start here and now, None for one that may."""
+        if self.stopping or delivery.epoch != self._lease.epoch or not self._lease.valid:
+            return RELEASED
+        if function is None:
+            return unknown_type(task, self._known_elsewhere(delivery))
+        if task.idempotency_key and not delivery.claimed:
+            return self._claim(delivery, task)
+        return None
+
+    def _claim(self, delivery: Delivery, task: Task) -> Outcome | None:
+        """Ask whose idempotency key it is: the task came by a plain XADD, so nobody has asked yet."""
+        backend = self._app.backend
+        call = backend.broker(delivery.queue.name).duplicate(delivery, task)
+        while not self.stopping:
+            try:
+                said = backend.server.shared.call(call)
+            except (*Unreachable, ResponseError) as error:
+                log.debug("idempotency key not asked", extra={"error": str(error)})
+                gevent.sleep(0.1)
+                continue
+            delivery.claimed = said == b"OWNED"
+            return None if said == b"OWNED" else DUPLICATE
+        return RELEASED
+
+    def _hold(self, delivery: Delivery, task: Task, limit: int, slot: int) -> None:
+        """Keep a delivery whose type has enough running, or put it off when enough of them wait here already."""
+        held = self._held[task.type]
+        if len(held) < limit:
+            held.append(delivery)
+        else:
+            self.end(delivery, put_off(task, _CROWDED_PAUSE), slot)
+
+    def _next_held(self, delivery: Delivery) -> Delivery | None:
+        """Return a held delivery of the type that has just ended, to run in the same slot."""
+        held = self._held.get(delivery.task.type) if delivery.task is not None and delivery.ended else None
+        if not held or self._limit_reached(held[0]):
+            return None
+        self.load += 1
+        return held.popleft()
+
+    def _limit_reached(self, delivery: Delivery) -> bool:
+        assert delivery.task is not None
+        function = self._app.registry[delivery.task.type]
+        return function.concurrency is not None and self._running[delivery.task.type] >= function.concurrency
+
+    def _run(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
+        self._started(delivery, slot)
+        begun = delivery.started = time.monotonic()
+        try:
+            # Fresh for each task: what one sets must not be seen by the next one in this slot.
+            outcome = contextvars.Context().run(self._call, delivery, task, function, slot)
+        finally:
+            delivery.took = time.monotonic() - begun
+        return outcome
+
+    def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
+        """Run the task. What it raised, whatever that is, is the outcome."""
+        _current.set(task)
+        task_fields.set(
+            {
+                "task_id": task.id,
+                "task_type": task.type,
+                "attempt": task.attempt,
+                "worker_id": f"{self._lease.name}-{slot}",
+            }
+        )
+        timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
+        try:
+            try:
+                result = run_task(delivery, self._app, function, task.payload)
+            finally:
+                expired = timer is not None and not timer.pending
+                if timer is not None:
+                    timer.close()
+            if expired and task.timeout is not None:  # the task swallowed it: it did not do its work in time
+                raise TimedOut(task.timeout)
+        except gevent.GreenletExit as error:
+            if self.stopping:
+                return RELEASED
+            return self._failed(task, function, error)
+        except SlotTimeout as error:
+            if error is not timer or task.timeout is None:
+                return self._failed(task, function, error)
+            return self._failed(task, function, TimedOut(task.timeout).with_traceback(error.__traceback__))
+        except BaseException as error:  # SystemExit and KeyboardInterrupt would end the worker process
+            return self._failed(task, function, error)
+        return self._completed(function, result)
+
+    def _failed(self, task: Task, function: TaskFunction[..., Any], error: BaseException) -> Outcome:
+        try:
+            outcome = failed(task, error, function.policy)
+        except Exception as broken:  # a backoff function of the user's, or an error that cannot be shown
+            log.exception("failure could not be judged", extra={"error": describe(error)})
+            return Dead("exhausted", f"{describe(error)}; and its retry could not be decided: {describe(broken)}")
+        expected = isinstance(error, TaskControl)
+        log.log(
+            logging.INFO if expected else logging.WARNING,
+            "task failed" if not expected else "task steered",
+            extra={"error": describe(error), "outcome": type(outcome).__name__},
+        )
+        return outcome
+
+    def _completed(self, function: TaskFunction[..., Any], result: Any) -> Outcome:
+        if not function.keep_result or result is None:
+            return COMPLETED
+        try:
+            raw: str = ujson.dumps(result, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+            return Completed(raw.encode(), int(self._app.config.result_ttl * 1000))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            log.warning("result is not JSON and is not kept", extra={"error": describe(error)})
+            return COMPLETED
+
+    # -- stopping
+
+    def stop(self) -> None:
+        """Start nothing more: what has not started is handed back, by the slots and here."""
+        self.stopping = True
+        for held in self._held.values():
+            while held:
+                self.end(held.popleft(), RELEASED, 0)
+
+    def kill(self, timeout: float = 1.0) -> None:
+        """End what still runs. Its deliveries are handed back, of a task that does not let itself be ended too."""
+        gevent.killall(self._greenlets, block=True, timeout=timeout)
+
+
+def run_task(delivery: Delivery, app: Buraq, function: TaskFunction[..., Any], payload: dict[str, Any]) -> Any:
+    """Call the task function. The name of this function and of `delivery` are what the lease thread looks for."""
+    if not app.contexts:
+        return function.function(**payload)
+    with app.context():
+        return function.function(**payload)

@@ -1,0 +1,279 @@
+"""One worker process's life: starts the loops, watches over them, and stops so that nothing is lost or charged."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+import gevent
+import ujson
+
+from buraq.app import Buraq
+from buraq.broker import Broker, Settlement
+from buraq.deadletters import DeadLetters
+from buraq.keys import DEFAULT_QUEUE
+from buraq.metrics import TaskMetrics
+from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Retried
+from buraq.worker.board import Row
+from buraq.worker.control import Control
+from buraq.worker.facts import Facts
+from buraq.worker.fetcher import Fetcher
+from buraq.worker.holdings import Holdings
+from buraq.worker.lease import Lease
+from buraq.worker.loop import Loop
+from buraq.worker.promoter import Promoter
+from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.settler import Settler, note_of
+from buraq.worker.slots import RELEASED, Slots
+
+log = logging.getLogger(__name__)
+
+SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
+_BURST_BLOCK = 0.05
+
+
+def process_name(consumer_name: str) -> str:
+    """Return a name for this boot of a worker process. Never used twice, or a dead one's tasks would be taken for
+    ours.
+    """
+    return f"{consumer_name}~{secrets.token_hex(4)}"
+
+
+class Worker:
+    """Fetches, runs and settles tasks of some queues, in this process."""
+
+    def __init__(
+        self,
+        app: Buraq,
+        *,
+        queues: Sequence[str] = (),
+        concurrency: int | None = None,
+        burst: bool = False,
+        name: str | None = None,
+        row: Row | None = None,
+        metrics: TaskMetrics | None = None,
+        on_death: Callable[[str], None] | None = None,
+    ) -> None:
+        """`queues` empty means: all that exist. `on_death` is called with the name of a loop that broke."""
+        config, backend = app.config, app.backend
+        self.app = app
+        self.name = name or process_name(config.consumer_name)
+        self.burst = burst
+        self.metrics = metrics or TaskMetrics()
+        self.row = row
+        self.broken: str | None = None
+        self._queues = tuple(queues)
+        self._on_death = on_death
+        self._notes: dict[tuple[str, str], tuple[str, str]] = {}
+        self._wall = time.time() - time.monotonic()
+        self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self.holdings = Holdings()
+        self.facts = Facts(concurrency or config.worker_count, self._in_flight)
+        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
+        self.slots = Slots(
+            app,
+            self.lease,
+            concurrency or config.worker_count,
+            ended=self._ended,
+            started=self._started,
+            room=self._room,
+            known_elsewhere=self._known_elsewhere,
+            panicked=self.metrics.panic,
+        )
+        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
+        self.fetcher = Fetcher(
+            backend.server,
+            self.lease,
+            self.holdings,
+            free=lambda: self.slots.free,
+            dispatch=self.slots.dispatch,
+            hand_back=lambda delivery: self.slots.end(delivery, RELEASED, 0),
+            batch=config.fetch_batch_size,
+            block=_BURST_BLOCK if burst else config.block_timeout,
+        )
+        self.promoter = Promoter(backend.server.shared, self._covered)
+        self.reclaimer = Reclaimer(
+            backend.server.shared,
+            self.lease,
+            self._covered,
+            reclaimed=lambda again, buried: self.metrics.reclaimed(again + buried),
+            letters=lambda queue: DeadLetters(backend, queue),
+            config=config,
+        )
+        self.control = Control(self)
+        self.loops: tuple[Loop, ...] = (self.fetcher, self.settler, self.promoter, self.reclaimer, self.control)
+
+    # -- what the parts tell each other
+
+    def _covered(self) -> tuple[Broker, ...]:
+        return self.lease.covered
+
+    def _in_flight(self) -> int:
+        return self.slots.load
+
+    def _room(self) -> None:
+        if not self.fetcher.room.is_set():
+            self.fetcher.room.set()
+
+    def _note(self, delivery: Delivery, slot: int) -> str:
+        task_type = delivery.task.type if delivery.task is not None else ""
+        key = (delivery.queue.name, task_type)
+        words = self._notes.get(key)
+        if words is None:
+            words = (_json(key[0]), _json(key[1]))
+            if len(self._notes) < 10_000:  # types come from outside
+                self._notes[key] = words
+        return note_of(delivery, *words, f"{self.name}-{slot}")
+
+    def _started(self, delivery: Delivery, slot: int) -> None:
+        assert delivery.task is not None
+        self.settler.started(delivery.task.id, self._note(delivery, slot))
+
+    def _ended(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
+        if isinstance(outcome, Duplicate):
+            self.holdings.settled(delivery)
+            self.metrics.duplicate()
+            return
+        note = self._note(delivery, slot)
+        if delivery.started:
+            note = f'{note},"duration_ms":{round(delivery.took * 1000)}'
+        if isinstance(outcome, Retried | Dead) and outcome.error:
+            note = f'{note},"error":{_json(outcome.error)}'
+        self.settler.ended(Settlement(delivery, outcome, note))
+
+    def _confirmed(self, row: Settlement, committed: bool, sure: bool) -> None:
+        """Count what the server confirmed. A commit of somebody else's is not ours to count."""
+        delivery, outcome, metrics = row.delivery, row.outcome, self.metrics
+        if not committed:
+            log.warning(
+                "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
+                extra={"entry": delivery.entry.decode(), "stream": delivery.key[0], "outcome": type(outcome).__name__},
+            )
+            metrics.lost(1)
+            return
+        task_type = delivery.task.type if delivery.task is not None else "unknown"
+        known = task_type if task_type in self.app.registry else "unknown"
+        wait = max(0.0, delivery.started + self._wall + self.lease.clock_ahead_ms / 1000 - delivery.added_ms / 1000)
+        if isinstance(outcome, Completed):
+            metrics.completed(known, delivery.took, wait)
+            return
+        if isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
+            if delivery.started:
+                metrics.failed(known, delivery.took, wait)
+            if isinstance(outcome, Dead):
+                metrics.dead(known)
+                self._log_dead(delivery, outcome)
+            else:
+                metrics.retried(known)
+
+    def _log_dead(self, delivery: Delivery, outcome: Dead) -> None:
+        facts: dict[str, object] = {"reason": outcome.reason, "error": outcome.error, "queue": delivery.queue.name}
+        if delivery.task is not None:
+            facts |= {"task_id": delivery.task.id, "task_type": delivery.task.type, "attempt": delivery.task.attempt}
+        log.error("task buried", extra=facts)
+
+    def _known_elsewhere(self, delivery: Delivery) -> bool:
+        """Say whether a live worker process knows the type of a task that this one does not."""
+        return delivery.task is not None and self.control.type_lives(delivery.queue, delivery.task.type)
+
+    # -- life
+
+    def queues_now(self) -> list[str]:
+        """Return the queues to consume: those asked for, or all that exist."""
+        if self._queues:
+            return list(self._queues)
+        declared = {task.queue for task in self.app.registry.values()}
+        return [DEFAULT_QUEUE, *sorted((declared | self.control.seen) - {DEFAULT_QUEUE})]
+
+    def start(self) -> None:
+        """Start the loops and the lease thread. Does not block."""
+        self.lease.brokers = tuple(self.app.backend.broker(name) for name in self.queues_now())
+        self.lease.start()
+        self._greenlets = [gevent.spawn(self._turn)]
+        for loop in self.loops:
+            if self.row is not None:
+                loop.on_beat = self.row.beat
+            self._greenlets.append(gevent.spawn(self._supervised, loop))
+
+    def _turn(self) -> None:
+        """Show the lease thread that the hub turns."""
+        while True:
+            self.lease.hub_turned = time.monotonic()
+            gevent.sleep(0.05)
+
+    def _supervised(self, loop: Loop) -> None:
+        try:
+            loop.run()
+        except gevent.GreenletExit:
+            raise
+        except BaseException:
+            log.critical("loop broke", exc_info=True, extra={"loop": loop.name})
+            self.broken = loop.name
+            self.metrics.panic()
+            if self._on_death is not None:
+                self._on_death(loop.name)
+
+    @property
+    def done(self) -> bool:
+        """Whether a burst has worked off all that there was."""
+        return (
+            self.burst
+            and self.fetcher.quiet_walks >= 2
+            and self.promoter.rounds >= 2
+            and not len(self.holdings)
+            and not self.settler.pending
+        )
+
+    def stop(
+        self, grace: float, hurry: Callable[[], bool] = lambda: False, tick: Callable[[], None] = lambda: None
+    ) -> int:
+        """Stop fetching, let what runs finish for `grace` seconds, hand the rest back. Returns how many were handed
+        back.
+
+        Blocks. `hurry` is asked whether to hand back at once, `tick` is called while waiting. Charges no attempt and
+        no death.
+        """
+        deadline = time.monotonic() + grace
+        self.facts.status = "draining"
+        for loop in (self.fetcher, self.promoter, self.reclaimer):
+            loop.stop()
+        self.slots.stop()
+        self._quietly(self.fetcher.wake)
+        while self.slots.load and time.monotonic() < deadline and not hurry():
+            tick()
+            gevent.sleep(0.02)
+        running = self.slots.busy
+        if self.slots.load:
+            self.slots.kill()
+        for delivery in list(self.holdings.known.values()):
+            self.slots.end(delivery, RELEASED, 0)
+        settled_by = time.monotonic() + SETTLE_GRACE
+        while self.settler.pending and time.monotonic() < settled_by:
+            tick()
+            gevent.sleep(0.01)
+        self.settler.stop()
+        self.control.stop()
+        self.lease.stop()
+        gevent.joinall(self._greenlets[1:3], timeout=1.0)  # fetcher and settler: their connections must be at rest
+        while not self.lease.stopped and time.monotonic() < settled_by:
+            gevent.sleep(0.01)
+        self._quietly(self.fetcher.leave)
+        gevent.killall(self._greenlets, timeout=1.0)
+        self.settler.close()
+        self.metrics.flush()
+        return running
+
+    def _quietly(self, farewell: Callable[[], object]) -> None:
+        """Take a last step that nobody depends on: when Redis is away the lease runs out instead."""
+        try:
+            with gevent.Timeout(SETTLE_GRACE):
+                farewell()
+        except (Exception, gevent.Timeout) as error:
+            log.warning("stop: Redis did not answer", extra={"error": str(error)})
+
+
+def _json(text: str) -> str:
+    written: str = ujson.dumps(text, escape_forward_slashes=False)
+    return written
