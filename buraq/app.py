@@ -75,6 +75,11 @@ class TaskFunction(Generic[P, R]):
         return self._defaults.queue or DEFAULT_QUEUE
 
     @property
+    def timeout(self) -> float | None:
+        """Seconds that a task of this type may run when its enqueuer said nothing; None for no limit."""
+        return None if self._defaults.timeout is None else seconds(self._defaults.timeout)
+
+    @property
     def policy(self) -> Policy:
         """Which failures are retried, and when."""
         config = self.app.config

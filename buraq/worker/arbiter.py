@@ -17,6 +17,7 @@ from gunicorn.arbiter import Arbiter
 log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_LOOK_EVERY = 0.2
 _HURRY = 5.0  # seconds that workers have to hand back after the second signal
 _QUICK_DEATH = 2.0  # a process that lived shorter than this is not replaced at once
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
@@ -39,6 +40,16 @@ class GroupArbiter(Arbiter):
 
     handle_quit = handle_int
 
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """Wait for signals, and look after the children now and then.
+
+        Under gevent libev takes the SIGCHLD and reaps; the handler may be called before the status can be had, and
+        never again.
+        """
+        signals: list[int] = super().wait_for_signals(min(timeout, _LOOK_EVERY))
+        self.reap_workers()
+        return signals
+
     def spawn_worker(self) -> Any:
         """Fork a worker process."""
         pid = super().spawn_worker()
@@ -46,7 +57,7 @@ class GroupArbiter(Arbiter):
         return pid
 
     def reap_workers(self) -> None:
-        """Note who has ended: a burst's process that is done is not replaced, one that dies young only after a pause."""
+        """Note who has ended: a burst's process that is done is not replaced, one that dies young waits."""
         before: dict[int, Any] = dict(self.WORKERS)
         super().reap_workers()
         for pid in before.keys() - self.WORKERS.keys():

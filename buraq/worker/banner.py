@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from buraq.values import mask_url
 from buraq.connection import Unreachable
 from buraq.log import RateLimited
+from buraq.values import mask_url
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ class Row:
         pid, state, reachable, load, until, *rest = _FORMAT.unpack_from(self._memory, self._at)
         beats, name = rest[:-1], rest[-1]
         return State(
-            pid, state, bool(reachable), load, until, dict(zip(LOOPS, beats, strict=True)), name.rstrip(b"\0").decode()
+            pid, state, bool(reachable), load, until, dict(zip(LOOPS, beats, strict=True)), name.rstrip(b"\0").decode(errors="ignore")
         )
 
 

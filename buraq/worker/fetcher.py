@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,13 +125,13 @@ class Fetcher(Loop):
         epoch, budget = self._lease.epoch, free
         self._turn += 1
         if not self._holdings.suspects:
-            budget -= self._read(self._streams((SUSPECTS,)), 1, 1, epoch)
+            budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
         asked: set[int] = set()
         for level, most in self._fairness.order(budget):
             if budget <= 0:
                 break
             most = min(most, budget)
-            got = self._read(self._streams(LEVELS[level]), most, most, epoch)
+            got = self._read(self._streams(LEVELS[level]), most, epoch)
             asked.add(level)
             budget -= got
             if got:
@@ -145,13 +146,18 @@ class Fetcher(Loop):
         turned = self.brokers[start:] + self.brokers[:start]
         return [(broker, letter) for letter in letters for broker in turned]
 
-    def _read(self, streams: list[tuple[Broker, str]], budget: int, most: int, epoch: int) -> int:
-        """Read at most `budget` from streams, without waiting. COUNT is for each stream, so they share it."""
+    def _read(self, streams: list[tuple[Broker, str]], budget: int, epoch: int) -> int:
+        """Read at most `budget` from streams, without waiting. COUNT is for each stream, so they share it.
+
+        A stream that gave its whole share is asked again while budget is left: what the empty ones leave is its.
+        """
         left = budget
         while streams and left > 0:
             part, streams = streams[:left], streams[left:]
             count = min(self._batch, max(1, left // len(part)))
-            left -= self._take(part, epoch, count, None)
+            took = self._take(part, epoch, count, None)
+            left -= sum(took.values())
+            streams += [(broker, letter) for broker, letter in part if took[broker.keys.streams[letter]] >= count]
         return budget - left
 
     def _wait_for_work(self, free: int) -> None:
@@ -165,8 +171,8 @@ class Fetcher(Loop):
         if not self.stopping:
             self._take(self._streams(letters), epoch, 1, int(self._block * 1000))
 
-    def _take(self, streams: list[tuple[Broker, str]], epoch: int, count: int, block_ms: int | None) -> int:
-        """Run one XREADGROUP and dispatch what it brings. Returns how many entries."""
+    def _take(self, streams: list[tuple[Broker, str]], epoch: int, count: int, block_ms: int | None) -> Counter[str]:
+        """Run one XREADGROUP and dispatch what it brings. Returns how many entries of each stream."""
         names = [broker.keys.streams[letter] for broker, letter in streams]
         block = () if block_ms is None else ("BLOCK", block_ms)
         first = streams[0][0]
@@ -175,12 +181,12 @@ class Fetcher(Loop):
         try:
             reply = self._link.command(*words, *([">"] * len(names)))
             where = dict(zip((name.encode() for name in names), streams, strict=True))
-            return sum(self._receive(*where[name], rows, epoch) for name, rows in reply or ())
+            return Counter({name.decode(): self._receive(*where[name], rows, epoch) for name, rows in reply or ()})
         except ResponseError as error:
             if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             self._ready.clear()  # the groups are gone with their streams: made again at the next step
-            return 0
+            return Counter()
         finally:
             self._holdings.answered()
 

@@ -6,19 +6,24 @@ import errno
 import logging
 import os
 import socket
-import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from gevent import monkey
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from buraq import metrics
+from buraq.backend import Backend
 from buraq.config import Config
+from buraq.connection import Unreachable
 from buraq.errors import ConfigError
+from buraq.inspector import Inspector
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
 from buraq.worker.board import Board
+from buraq.worker.probes import Probes
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +94,6 @@ class Group(BaseApplication):
 
     def load(self) -> Any:
         """Return the WSGI app of the metrics port."""
-        from buraq.worker.probes import Probes
-
         return Probes(self.board, self.options.config)
 
 
@@ -119,7 +122,8 @@ def listen(config: Config) -> socket.socket:
 def worker_gone(group: Group, worker: Any) -> None:
     """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once.
 
-    From a thread, on a connection of its own: the arbiter must go on, whatever the server does.
+    From a thread, on a connection of its own: the arbiter must go on, whatever the server does. An OS thread, for the
+    arbiter forks in a moment, and a greenlet would go on in the child as well, on the same socket.
     """
     row = worker.row
     state = row.read()
@@ -127,24 +131,16 @@ def worker_gone(group: Group, worker: Any) -> None:
     row.clear()
     metrics.forget_process(worker.pid)
     if state.name:
-        threading.Thread(target=_end_lease, args=(group, state.name), daemon=True).start()
+        monkey.get_original("_thread", "start_new_thread")(_end_lease, (group.options.config, state.name))
 
 
-def _end_lease(group: Group, name: str) -> None:
-    from buraq.backend import Backend
-    from buraq.connection import Unreachable
-    from buraq.inspector import Inspector
-
-    backend = Backend(group.options.config)
-    link = backend.server.link(2.0)
-    try:
+def _end_lease(config: Config, name: str) -> None:
+    """End the lease of a dead process. When the server does not answer the lease runs out."""
+    backend = Backend(config)
+    with suppress(*Unreachable):
         names = Inspector(backend).queues()
-        link.commands([("ZREM", backend.names.queue(queue).leases, name) for queue in names])
-    except Unreachable as error:
-        log.warning("lease of a dead process not ended; it runs out", extra={"worker": name, "error": str(error)})
-    finally:
-        link.close()
-        backend.server.shared.close()
+        backend.server.shared.commands([("ZREM", backend.names.queue(queue).leases, name) for queue in names])
+    backend.server.shared.close()
 
 
 def run(options: GroupOptions) -> int:

@@ -23,6 +23,7 @@ from buraq.task import Delivery
 
 log = logging.getLogger(__name__)
 
+RENEWALS = 5  # in one LEASE_TTL
 BLOCKED_AFTER = 0.25  # seconds without a turn of the hub before it counts as blocked
 _LOOK_EVERY = 0.1
 
@@ -139,7 +140,7 @@ class Lease:
                 wedged = self.blocked > self._max_blocked and self._clock() - self.hub_turned > self._max_blocked
                 if (self._clock() >= due or self.covered != self.brokers) and not wedged:
                     renewed = self.renew()
-                    due = self._clock() + (self.ttl / 3 if renewed else min(0.5, self.ttl / 10))
+                    due = self._clock() + (self.ttl / RENEWALS if renewed else min(0.5, self.ttl / 10))
                 sleep(_LOOK_EVERY)
         finally:
             self._link.close()

@@ -32,7 +32,7 @@ class Group(NamedTuple):
 
 
 class Settler(Loop):
-    """Settles outcomes, and announces what has started on the same connection: no Completed overtakes its Processing."""
+    """Settles outcomes, and announces starts on the same connection: no Completed overtakes its Processing."""
 
     name = "settle"
 

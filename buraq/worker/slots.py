@@ -53,6 +53,7 @@ class Slots:
         self.load = 0  # deliveries dispatched and not yet ended
         self.busy = 0  # tasks running
         self.stopping = False
+        self._killed = False
         self._app = app
         self._lease = lease
         self._ended = ended
@@ -98,6 +99,8 @@ class Slots:
                     self.end(delivery, RELEASED, slot)
                 self.load -= 1
                 self._room()
+                if self._killed:
+                    return
                 delivery = self._next_held(delivery)
 
     def end(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
@@ -123,6 +126,8 @@ class Slots:
             self.end(delivery, outcome, slot)
             return
         assert function is not None
+        if task.timeout is None:  # whoever enqueued it did not know the function
+            task.timeout = function.timeout
         limit = function.concurrency
         if limit is not None and self._running[task.type] >= limit:
             self._hold(delivery, task, limit, slot)
@@ -262,6 +267,7 @@ class Slots:
 
     def kill(self, timeout: float = 1.0) -> None:
         """End what still runs. Its deliveries are handed back, of a task that does not let itself be ended too."""
+        self._killed = True
         gevent.killall(self._greenlets, block=True, timeout=timeout)
 
 

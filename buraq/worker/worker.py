@@ -146,6 +146,7 @@ class Worker:
     def _confirmed(self, row: Settlement, committed: bool, sure: bool) -> None:
         """Count what the server confirmed. A commit of somebody else's is not ours to count."""
         delivery, outcome, metrics = row.delivery, row.outcome, self.metrics
+        self.fetcher.quiet_walks = 0  # what it enqueued may be waiting since: a burst looks again
         if not committed:
             log.warning(
                 "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",

@@ -1,0 +1,87 @@
+"""The server goes away, and comes back to workers that waited."""
+
+import time
+
+import psutil
+import pytest
+
+from buraq import Buraq
+from tests.faults.conftest import nothing_left
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def cpu_seconds(pids):
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+def outlast(seconds):
+    """The outage itself is what is tested: nothing can be waited for but its end."""
+    time.sleep(seconds)
+
+
+@pytest.mark.parametrize("when", ["at boot", "under load"])
+def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fresh_server, when):
+    server = fresh_server(aof=True)
+    queue = Buraq(redis_url=server.url)
+    before = {queue.enqueue("nap", {"seconds": 0.2}).id for _ in range(300)}
+    if when == "at boot":
+        server.stop()
+        workers = group(server, processes=2, concurrency=10)
+        eventually(lambda: "waiting for Redis" in workers.log.read_text() or None, 20)
+    else:
+        workers = group(server, processes=2, concurrency=10).consuming()
+        eventually(lambda: len(ledger.ended()) > 50 or None)
+        server.kill()
+    pids = workers.workers()
+    began, burned = time.monotonic(), cpu_seconds(pids)
+    outlast(10)
+    share = (cpu_seconds(pids) - burned) / (time.monotonic() - began)
+    assert share < 0.10, f"a busy loop: {share:.0%} of a core in two processes without a server"
+
+    ended = len(ledger.ended())
+    server.start()
+    eventually(lambda: len(ledger.ended()) > ended or None, 5)
+    eventually(lambda: ledger.ended() == before or None, 60)
+    eventually(lambda: nothing_left(server.client()), 15)
+    assert workers.workers() == pids
+    assert workers.stop() == 0
+
+
+def test_after_an_outage_longer_than_the_lease_nobody_robs_anybody(group, ledger, fresh_server):
+    server = fresh_server(aof=True)
+    queue = Buraq(redis_url=server.url)
+    groups = [group(server, processes=2, concurrency=10, LEASE_TTL="1s").consuming() for _ in range(2)]
+    tasks = {queue.enqueue("nap", {"seconds": 6}).id for _ in range(30)}
+    eventually(lambda: ledger.starts().keys() == tasks or None)
+    server.pause()
+    outlast(3)
+    server.resume()
+
+    eventually(lambda: ledger.ended() == tasks or None, 30)
+    eventually(lambda: nothing_left(server.client()), 10)
+    assert set(ledger.starts().values()) == {1}
+    assert [one.stop() for one in groups] == [0, 0]
+    assert not any("reclaimed" in one.log.read_text() for one in groups)
+
+
+@pytest.mark.parametrize("loss", ["flushall", "group destroyed", "scripts flushed"])
+def test_what_the_server_loses_is_made_again(group, queue, ledger, redis, loss):
+    workers = group(processes=2, concurrency=20).consuming()
+    pids = workers.workers()
+    for _ in range(200):
+        queue.enqueue("nap", {"seconds": 0.05})
+    eventually(lambda: len(ledger.ended()) > 20 or None)
+    if loss == "flushall":
+        redis.flushall()
+    elif loss == "group destroyed":
+        redis.xgroup_destroy("buraq_tasks", "buraq_workers")
+    else:
+        redis.script_flush()
+    after = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(50)}
+    eventually(lambda: after & ledger.ended() or None, 5)
+    eventually(lambda: after <= ledger.ended() or None, 20)
+    eventually(lambda: nothing_left(redis), 10)
+    assert workers.workers() == pids
+    assert workers.stop() == 0

@@ -1,0 +1,85 @@
+"""Ten thousand dead letters get another life, and a crash on the way loses and doubles none."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import ujson
+
+from buraq import Buraq
+from buraq.broker import Settlement
+from buraq.deadletters import DeadLetters
+from buraq.task import Dead, Delivery, decode
+from tests.servers import eventually
+
+LETTERS = 10_000
+
+
+def bury(queue, redis, count):
+    """Fill the dead letters the way a worker does, in batches; every tenth has an idempotency key."""
+    broker = queue.backend.broker("default")
+    link = queue.backend.server.link()
+    link.commands(broker.group_commands())
+    payloads = [{"n": n} for n in range(count)]
+    ids = [handle.id for handle in _enqueue(queue, payloads)]
+    number = 0
+    while rows := link.command("XREADGROUP", "GROUP", broker.group, "w", "COUNT", 250, "STREAMS", "buraq_tasks", ">"):
+        batch = []
+        for entry, fields in rows[0][1]:
+            delivery = Delivery(broker.keys, "n", entry, fields, 0)
+            task = decode(fields[1])
+            task.members["current_retries"] = 3
+            delivery.task = task
+            batch.append(Settlement(delivery, Dead("exhausted", "ValueError: no"), '"worker_id":"w-0"'))
+        number += 1
+        link.call(broker.settle(batch, "w", number))
+    assert redis.xlen("buraq_tasks_dlq") == count
+    return ids
+
+
+def _enqueue(queue, payloads):
+    @queue.task(name="nap")
+    def nap(n: int) -> None: ...
+
+    keyed = [nap.options(idempotency_key=f"k{p['n']}").enqueue(**p) for p in payloads[::10]]
+    return keyed + nap.enqueue_many([p for p in payloads if p["n"] % 10])
+
+
+def assert_all_back(redis, ids):
+    entries = redis.xrange("buraq_tasks")
+    tasks = [ujson.loads(fields["payload"]) for _, fields in entries]
+    assert sorted(task["id"] for task in tasks) == sorted(ids)
+    assert {task["current_retries"] for task in tasks} == {0}
+    assert redis.xlen("buraq_tasks_dlq") == 0
+    index = redis.hgetall("buraq_tasks:index")
+    assert index == {task["id"]: f"n{entry}" for (entry, _), task in zip(entries, tasks, strict=True)}
+
+
+def test_all_dead_letters_go_back_with_no_retries_used(server, redis):
+    queue = Buraq(redis_url=server.url)
+    ids = bury(queue, redis, LETTERS)
+    replayed = DeadLetters(queue.backend, "default").replay_all()
+    assert replayed == (LETTERS, 0, 0)
+    assert_all_back(redis, ids)
+
+
+@pytest.mark.e2e
+def test_a_crash_in_the_middle_of_a_replay_loses_and_doubles_none(server, redis):
+    queue = Buraq(redis_url=server.url)
+    ids = bury(queue, redis, LETTERS)
+    program = (
+        "from buraq import Buraq; from buraq.deadletters import DeadLetters;"
+        f"DeadLetters(Buraq(redis_url={server.url!r}).backend, 'default').replay_all()"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program])
+    eventually(lambda: redis.xlen("buraq_tasks") > LETTERS // 10 or None, every=0)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    dead, back = redis.xlen("buraq_tasks_dlq"), redis.xlen("buraq_tasks")
+    assert dead + back == LETTERS
+    assert dead > 0, "the replay was over before it was killed: the test tested nothing"
+
+    assert DeadLetters(queue.backend, "default").replay_all().replayed == dead
+    assert_all_back(redis, ids)

@@ -1,0 +1,72 @@
+"""Tasks misbehave, and their neighbours do not notice."""
+
+import pytest
+
+from tests.faults.conftest import nothing_left
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, ledger, redis):
+    workers = group(concurrency=50).consuming()
+    pids = workers.workers()
+    neighbours = {queue.enqueue("nap", {"seconds": 1}).id for _ in range(20)}
+    for task_type in ("leave_the_process", "raise_base", "swallow_the_timeout"):
+        queue.enqueue(task_type, max_retries=0)
+
+    eventually(lambda: neighbours <= ledger.ended() and redis.xlen("buraq_tasks_dlq") == 3 or None, 20)
+    eventually(lambda: nothing_left(redis))
+    assert set(ledger.starts().values()) == {1}
+    errors = sorted(letter["error"] for _, letter in redis.xrange("buraq_tasks_dlq"))
+    assert [error.split(":")[0] for error in errors] == ["BaseException", "SystemExit", "TimedOut"]
+    assert workers.workers() == pids
+    assert workers.stop() == 0
+
+
+def test_a_task_that_burns_cpu_for_three_leases_costs_nobody_a_second_run(group, queue, ledger, redis):
+    burning = group(concurrency=50, LEASE_TTL="1s").consuming()
+    neighbours = {queue.enqueue("nap", {"seconds": 4}).id for _ in range(10)}
+    eventually(lambda: ledger.starts().keys() == neighbours or None)
+    hot = queue.enqueue("burn", {"seconds": 3.5}).id
+    eventually(lambda: hot in ledger.starts() or None)
+    group(concurrency=50, LEASE_TTL="1s").consuming()  # somebody who would take over
+
+    eventually(lambda: ledger.ended() == neighbours | {hot} or None, 30)
+    eventually(lambda: nothing_left(redis))
+    assert set(ledger.starts().values()) == {1}
+    assert "hub blocked" in burning.log.read_text()
+    assert hot in burning.log.read_text()
+
+
+def test_a_hundred_tasks_with_keys_that_fail_once_all_complete(group, queue, ledger, redis, witness):
+    group(concurrency=50).consuming()
+    tasks = {queue.enqueue("fail_once", idempotency_key=f"order:{n}").id for n in range(100)}
+    assert len(tasks) == 100
+    again = {queue.enqueue("fail_once", idempotency_key=f"order:{n}").id for n in range(100)}
+    assert again == tasks
+
+    eventually(lambda: ledger.ended() == tasks or None, 30)
+    eventually(lambda: nothing_left(redis))
+    assert {line.attempt for line in ledger.lines("end")} == {2}
+    assert sum(witness.count("Completed").values()) == 100
+
+
+def test_what_cannot_be_run_is_buried_with_its_reason_and_the_worker_goes_on(group, queue, ledger, redis):
+    workers = group(concurrency=10).consuming()
+    original = (
+        '{"id":"go-1","type":"nap","payload":{"seconds":0.01},"created_at":"2026-11-21T18:52:00.123456Z",'
+        '"max_retries":3,"current_retries":0,"priority":"normal","timeout":30000000000}'
+    )
+    redis.xadd("buraq_tasks", {"no_payload": "here"})
+    redis.xadd("buraq_tasks", {"payload": "{broken"})
+    redis.xadd("buraq_tasks", {"payload": '{"id":7,"type":"nap"}'})
+    redis.xadd("buraq_tasks", {"payload": '{"id":"x","type":"no_such_type","payload":{}}'})
+    redis.xadd("buraq_tasks", {"payload": original})
+
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 4 or None, 20)
+    reasons = sorted(letter["reason"] for _, letter in redis.xrange("buraq_tasks_dlq"))
+    assert reasons == ["undecodable", "undecodable", "undecodable", "unknown_type"]
+    assert any(letter.get("no_payload") == "here" for _, letter in redis.xrange("buraq_tasks_dlq"))
+    assert ledger.ended() == {"go-1"}
+    assert workers.stop() == 0
