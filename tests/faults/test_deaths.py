@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import now, nothing_left
+from tests.faults.conftest import nothing_left, now
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
@@ -112,7 +112,7 @@ def test_a_task_that_kills_its_process_is_buried_and_all_the_others_complete(gro
     guilty = queue.enqueue("kill_the_process").id
     tasks = {queue.enqueue("nap", {"seconds": 0.5}).id for _ in range(200)}
 
-    eventually(lambda: ledger.ended() == tasks and redis.xlen("buraq_tasks_dlq") == 1 or None, 120)
+    eventually(lambda: (ledger.ended() == tasks and redis.xlen("buraq_tasks_dlq") == 1) or None, 120)
     eventually(lambda: nothing_left(redis), 10)
     [(_, letter)] = redis.xrange("buraq_tasks_dlq")
     assert (letter["reason"], letter["deaths"]) == ("crashed", "6")

@@ -15,7 +15,7 @@ def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, led
     for task_type in ("leave_the_process", "raise_base", "swallow_the_timeout"):
         queue.enqueue(task_type, max_retries=0)
 
-    eventually(lambda: neighbours <= ledger.ended() and redis.xlen("buraq_tasks_dlq") == 3 or None, 20)
+    eventually(lambda: (neighbours <= ledger.ended() and redis.xlen("buraq_tasks_dlq") == 3) or None, 20)
     eventually(lambda: nothing_left(redis))
     assert set(ledger.starts().values()) == {1}
     errors = sorted(letter["error"] for _, letter in redis.xrange("buraq_tasks_dlq"))
