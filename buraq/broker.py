@@ -22,6 +22,7 @@ LOST_SHOWN_MS = 5 * 60 * 1000  # how long a worker process that vanished is stil
 # No script may hold the server for more than two or three milliseconds.
 ENQUEUE_BATCH, SETTLE_BATCH, RECLAIM_BATCH, REPLAY_BATCH, PROMOTE_BATCH = 100, 250, 60, 100, 100
 BATCH_BYTES = 1 << 20
+_WIDE = 1000  # fields and values in an entry
 
 _STREAM = {HIGH: 1, NORMAL: 2, LOW: 3}
 
@@ -132,8 +133,8 @@ class Broker:
         stream = self.keys.streams[batch[0].delivery.letter]
         return [stream, self.keys.index, self.keys.settled(worker)]
 
-    def _head(self, verb: str, batch: Sequence[Settlement], number: int) -> list[Argument]:
-        lane = f"{verb}:{batch[0].delivery.letter}"
+    def _head(self, verb: str, batch: Sequence[Settlement], number: int, part: int) -> list[Argument]:
+        lane = f"{verb}:{batch[0].delivery.letter}" + (f":{part}" if part else "")
         return [self.group, self.channel, lane, number, len(batch)]
 
     @staticmethod
@@ -143,19 +144,22 @@ class Broker:
         columns += [row.note for row in batch]
         return columns
 
-    def settle(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
-        """Write the outcomes of deliveries of one stream that ended alike (same outcome class, same `charged`)."""
+    def settle(self, batch: Sequence[Settlement], worker: str, number: int, part: int = 0) -> Call:
+        """Write the outcomes of deliveries of one stream that ended alike (same outcome class, same `charged`).
+
+        Several such batches of one round are told apart by `part`: the server remembers its reply to each.
+        """
         outcome = batch[0].outcome
         if isinstance(outcome, Completed):
-            return self._complete(batch, worker, number)
+            return self._complete(batch, worker, number, part)
         if isinstance(outcome, Retried):
-            return self._retry(batch, worker, number)
+            return self._retry(batch, worker, number, part)
         if isinstance(outcome, Dead):
-            return self._bury(batch, worker, number)
-        return self._release(batch, worker, number)
+            return self._bury(batch, worker, number, part)
+        return self._release(batch, worker, number, part)
 
-    def _complete(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
-        keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number)
+    def _complete(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
+        keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number, part)
         args += self._columns(batch)
         for position, row in enumerate(batch, 1):
             if row.outcome.result is not None and row.outcome.ttl_ms > 0:
@@ -163,9 +167,9 @@ class Broker:
                 args += (position, row.outcome.ttl_ms, row.outcome.result)
         return load("complete")(keys, args)
 
-    def _retry(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+    def _retry(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
         charged = batch[0].outcome.charged
-        args = self._head("retry" if charged else "put_off", batch, number)
+        args = self._head("retry" if charged else "put_off", batch, number, part)
         args += ["Failed" if charged else "Pending", "", *self._columns(batch)]
         args += [row.outcome.delay_ms for row in batch]
         args += [row.outcome.payload for row in batch]
@@ -173,7 +177,7 @@ class Broker:
         keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks]
         return load("retry")(keys, args)
 
-    def _bury(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+    def _bury(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
         keys = [*self._settle_keys(batch, worker), self.keys.dlq]
         owners: list[Argument] = []
         letters: list[Argument] = []
@@ -186,13 +190,13 @@ class Broker:
                 owners.append("")
             fields = dead_letter(row.delivery, row.outcome)
             letters += (len(fields), *fields)
-        args = [*self._head("bury", batch, number), "", *self._columns(batch), *owners, *letters]
+        args = [*self._head("bury", batch, number, part), "", *self._columns(batch), *owners, *letters]
         return load("bury")(keys, args)
 
-    def _release(self, batch: Sequence[Settlement], worker: str, number: int) -> Call:
+    def _release(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
         back = batch[0].delivery.back
         keys = [*self._settle_keys(batch, worker), self.keys.streams[back]]
-        return load("release")(keys, [*self._head("release", batch, number), back, *self._columns(batch)])
+        return load("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
 
     @staticmethod
     def settled(reply: Sequence[int]) -> Settled:
@@ -285,6 +289,8 @@ def dead_letter(delivery: Delivery, outcome: Dead) -> list[Argument]:
     if delivery.deaths:
         fields += ("deaths", delivery.deaths)
     if delivery.task is None:
+        if len(delivery.fields) > _WIDE:  # more than a script can hand on: kept as one text
+            return [*fields, "fields", b" ".join(delivery.fields)[:BATCH_BYTES]]
         return [*fields, *delivery.fields]
     last = str(outcome.error or outcome.reason)
     payload = recode_error(delivery, last)

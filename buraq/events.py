@@ -112,7 +112,7 @@ class EventRing:
 
     def after(self, at: int) -> int | None:
         """Return the number that follows the event with the stamp `at`, None when it is not there."""
-        needle = b'"at":%d' % at
+        needle = b"%d" % at  # with or without a space before it
         for number in range(self.end - 1, self.start - 1, -1):
             raw = self._slots[number % self._size]
             if raw is not None and needle in raw:
@@ -221,6 +221,11 @@ class Feed:
     def listeners(self) -> int:
         """How many listen now."""
         return len(self._inboxes)
+
+    @property
+    def live(self) -> bool:
+        """Whether the subscription stands."""
+        return self._live
 
     def close(self) -> None:
         """End the subscription and close every inbox. It begins anew with the next listener."""

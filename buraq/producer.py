@@ -33,6 +33,7 @@ _PASSING_WORDS = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
 _REPLICA = "cannot be used with replica instances"  # what WAIT and WAITAOF say to one
 _ATTEMPTS = 3  # in one ENQUEUE_TIMEOUT, when answers do not come at all
 _PAUSE = 0.02  # seconds between attempts when the connection is refused
+_LATE = 0.12  # seconds; an idle server looks every 100 ms whether a WAIT is over
 _REGISTER_EVERY = 60.0  # seconds; a queue's name must come back after the server lost its data
 
 
@@ -273,7 +274,7 @@ class _Line:
         # with nothing written: so write something that comes after the batch.
         touch: tuple[Argument, ...] = ("PEXPIRE", memo, MEMO_LIFE_MS)
         while True:
-            left = min(deadline - time.monotonic(), self._timeout / _ATTEMPTS) - _PAUSE
+            left = min(deadline - time.monotonic(), self._timeout / _ATTEMPTS) - _LATE
             if self._how_durable(max(1, int(left * 1000)), touch):
                 return True
             if left <= 0:

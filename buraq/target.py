@@ -164,7 +164,7 @@ def _is_flask(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else f"of type {type(value).__name__}"
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 def _listed(names: Iterable[str], at_most: int = 15) -> str:

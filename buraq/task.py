@@ -129,10 +129,10 @@ def _check(value: Any, path: str) -> None:
 
 def encode(members: Mapping[str, Any], limit: int) -> bytes:
     """Write a new task as JSON. Raises `PayloadError` naming the argument that is not JSON, and `PayloadTooLarge`."""
-    for name, value in members["payload"].items():
-        if type(value) not in _SCALARS:
-            _check(value, name)
     try:
+        for name, value in members["payload"].items():
+            if type(value) not in _SCALARS:
+                _check(value, name)
         text: str = ujson.dumps(members, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
         raw = text.encode()
     except (OverflowError, RecursionError, TypeError) as error:

@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from buraq import log
+from buraq.backend import Backend
 from buraq.cli.children import Child, Signals, stop_signals
 from buraq.cli.counts import Counts
 from buraq.cli.failures import Failure
 from buraq.cli.options import Parsed
-from buraq.cli.session import EMBEDDED, Session, put, resolved
+from buraq.cli.session import EMBEDDED, Session, put, reached, resolved
 from buraq.config import SETTINGS, Config
 from buraq.errors import ConfigError
 from buraq.values import Address, duration, mask_url
@@ -64,6 +65,8 @@ def demo(session: Session, seconds: float | None, no_api: bool) -> None:
     with stop_signals() as signals, resolved(config) as config:
         if signals.count:
             return
+        with reached(Backend(config)):
+            pass
         Demo(config, embedded, with_api=not no_api, signals=signals).run(seconds)
 
 

@@ -79,7 +79,7 @@ def selecting(limit: int | None) -> Callable[[Any], Any]:
         options = (
             click.option("--queue", type=QUEUE, metavar="NAME", help="Those of one queue.  [default: all]"),
             click.option("--type", "type_", metavar="TYPE", help="Those of one task type."),
-            click.option("--reason", metavar="WORD", help="Those that died of that: failed, timeout, undecodable, …"),
+            click.option("--reason", metavar="WORD", help="Those that died of exhausted, rejected, undecodable, …"),
             click.option(
                 "--limit",
                 type=click.IntRange(1),

@@ -12,8 +12,8 @@
 -- ARGV[1] group      consumer group
 -- ARGV[2] id         of the task
 --
--- Returns "CANCELLED". Else nothing is written: "RUNNING" when a worker process has it, "DEAD" when it is a dead letter,
---   "UNKNOWN" when it is nowhere.
+-- Returns "CANCELLED". Else nothing is written: "RUNNING" when a worker process has it, "DEAD" when it is a dead
+--   letter, "UNKNOWN" when it is nowhere. A key of the wrong type is an error, nothing is written.
 
 local place = redis.call('HGET', KEYS[8], ARGV[2])
 if not place then return 'UNKNOWN' end

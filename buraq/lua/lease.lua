@@ -9,8 +9,9 @@
 -- ARGV[4] keep_ms  how long lapsed leases, facts and memos are kept
 -- ARGV[5+] facts   field and value pairs
 --
--- Returns {lapsed, server time in ms}: lapsed is 1 when the lease was not valid before this call, so that others may have
---   taken what the process held. Always written; facts that cannot be are left out.
+-- Returns {lapsed, server time in ms}: lapsed is 1 when the lease was not valid before this call, so that others may
+--   have taken what the process held. Always written; facts that cannot be are left out. A time that is no number is
+--   an error, nothing is written.
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[3]) or clock[1] * 1000 + math.floor(clock[2] / 1000)

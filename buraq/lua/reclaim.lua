@@ -16,8 +16,8 @@
 --                   position in KEYS of the owner or ''
 --
 -- Returns {"OK", given another chance, buried, consumer deleted (1 or 0)}. An entry that is not pending under the dead
---   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is: nothing is
---   written. A key of the wrong type, or no group, is an error, nothing is written.
+--   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is:
+--   nothing is written. A key of the wrong type, or no group, is an error, nothing is written.
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[5]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -48,7 +48,8 @@ for i = 1, count do
       local added = redis.call('XADD', KEYS[target], '*', unpack(fields))
       if target == 4 then buried = buried + 1 else again = again + 1 end
       if id ~= '' then rows[#rows + 1], rows[#rows + 2] = id, targets[target] .. added end
-      if owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)]) == id then redis.call('DEL', KEYS[tonumber(owner)]) end
+      owner = KEYS[tonumber(owner)]
+      if owner and redis.pcall('GET', owner) == id then redis.call('DEL', owner) end
       if heard then
         heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. (target == 4 and 'DLQ' or 'Pending') .. '","task_id":' ..
           cjson.encode(id) .. ',' .. ARGV[a + 4] ..

@@ -40,13 +40,13 @@ class GroupArbiter(Arbiter):
 
     handle_quit = handle_int
 
-    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+    def wait_for_signals(self, timeout: float | None = 1.0) -> list[int]:
         """Wait for signals, and look after the children now and then.
 
         Under gevent libev takes the SIGCHLD and reaps; the handler may be called before the status can be had, and
         never again.
         """
-        signals: list[int] = super().wait_for_signals(min(timeout, _LOOK_EVERY))
+        signals = super().wait_for_signals(_LOOK_EVERY if timeout is None else min(timeout, _LOOK_EVERY))
         self.reap_workers()
         return signals
 

@@ -60,10 +60,9 @@ class Row:
     def read(self) -> State:
         """Return what the row says."""
         pid, state, reachable, load, until, *rest = _FORMAT.unpack_from(self._memory, self._at)
-        beats, name = rest[:-1], rest[-1]
-        return State(
-            pid, state, bool(reachable), load, until, dict(zip(LOOPS, beats, strict=True)), name.rstrip(b"\0").decode(errors="ignore")
-        )
+        beats = dict(zip(LOOPS, rest[:-1], strict=True))
+        name = rest[-1].rstrip(b"\0").decode(errors="ignore")  # it may have been cut within a character
+        return State(pid, state, bool(reachable), load, until, beats, name)
 
 
 class State:

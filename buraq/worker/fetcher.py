@@ -37,10 +37,10 @@ class Fairness:
         ]
         return [*owed, *((level, budget) for level in range(len(LEVELS)))]
 
-    def took(self, level: int, count: int, asked: set[int]) -> None:
-        """Note that `count` were taken of a level, and which levels have been asked in this walk."""
+    def took(self, level: int, count: int, drained: set[int]) -> None:
+        """Note that `count` were taken of a level, and which levels had nothing more in this walk."""
         for lower in range(level + 1, len(LEVELS)):
-            if lower not in asked:
+            if lower not in drained:
                 self._passed[lower] += count
         self._passed[level] = 0
 
@@ -93,6 +93,14 @@ class Fetcher(Loop):
             self._stopping.wait(0.02)
             return
         self.brokers = self._lease.covered
+        try:
+            self._fetch()
+        except Unreachable:
+            self._broken = True  # entries may be pending under our name that we never saw
+            self._client_id = None  # the next connection has another
+            raise
+
+    def _fetch(self) -> None:
         for broker in self.brokers:
             if broker.keys.name not in self._ready:
                 self._make_groups(broker)
@@ -104,15 +112,10 @@ class Fetcher(Loop):
             if self._free() <= 0:
                 self.room.wait(1.0)
             return
-        try:
-            found = self.walk(free)
-            self.quiet_walks = 0 if found else self.quiet_walks + 1
-            if not found and not self.stopping:
-                self._wait_for_work(free)
-        except Unreachable:
-            self._broken = True  # entries may be pending under our name that we never saw
-            self._client_id = None
-            raise
+        found = self.walk(free)
+        self.quiet_walks = 0 if found else self.quiet_walks + 1
+        if not found and not self.stopping:
+            self._wait_for_work()
 
     def _make_groups(self, broker: Broker) -> None:
         for reply in self._link.commands(broker.group_commands()):
@@ -126,16 +129,17 @@ class Fetcher(Loop):
         self._turn += 1
         if not self._holdings.suspects:
             budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
-        asked: set[int] = set()
+        drained: set[int] = set()
         for level, most in self._fairness.order(budget):
             if budget <= 0:
                 break
             most = min(most, budget)
             got = self._read(self._streams(LEVELS[level]), most, epoch)
-            asked.add(level)
             budget -= got
+            if got < most:
+                drained.add(level)
             if got:
-                self._fairness.took(level, got, asked)
+                self._fairness.took(level, got, drained)
             else:
                 self._fairness.empty(level)
         return free - budget
@@ -160,7 +164,7 @@ class Fetcher(Loop):
             streams += [(broker, letter) for broker, letter in part if took[broker.keys.streams[letter]] >= count]
         return budget - left
 
-    def _wait_for_work(self, free: int) -> None:
+    def _wait_for_work(self) -> None:
         """Block until something comes. A server may answer with one entry of each stream."""
         letters = [letter for level in LEVELS for letter in level]
         if not self._holdings.suspects:
@@ -201,7 +205,9 @@ class Fetcher(Loop):
         if not self._holdings.adopt(delivery):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
-        if self.stopping or late or self._free() <= 0:
+        # A blocking read may bring one of each queue, a look several: two suspects must not meet.
+        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > 1
+        if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:
             self._dispatch(delivery)
@@ -211,7 +217,8 @@ class Fetcher(Loop):
     def reconcile(self) -> None:
         """Compare what the server holds for us with what we know, and adopt what we never heard of.
 
-        Counts first: pages are read only where they differ.
+        Counts first: pages are read only where they differ, and after a broken fetch. What somebody took from us
+        meanwhile would make up for what we never saw.
         """
         self._holdings.asking()
         try:
@@ -225,7 +232,7 @@ class Fetcher(Loop):
                     self._ready.discard(broker.keys.name)
                     continue
                 ours = {name: int(count) for name, count in summary[3] or ()}.get(self._lease.name.encode(), 0)
-                if ours != known[broker.keys.streams[letter]]:
+                if ours and (self._broken or ours != known[broker.keys.streams[letter]]):
                     self._adopt_pending(broker, letter)
         finally:
             self._holdings.answered()

@@ -24,11 +24,16 @@ from buraq.worker.loop import Loop
 log = logging.getLogger(__name__)
 
 
+PARTS = 8  # calls of one kind in a round
+ROUND = 1000  # outcomes in a round
+
+
 class Group(NamedTuple):
-    """What one call settles: outcomes of one kind, of deliveries of one stream."""
+    """What one call settles: outcomes of one kind, of deliveries of one stream. A round has up to `PARTS` of a kind."""
 
     broker: Broker
     batch: list[Settlement]
+    part: int
 
 
 class Settler(Loop):
@@ -82,7 +87,7 @@ class Settler(Loop):
             self._round = self._next_round()
             self._number += 1
             self._resent = False
-        calls = [group.broker.settle(group.batch, self._worker, self._number) for group in self._round]
+        calls = [group.broker.settle(group.batch, self._worker, self._number, group.part) for group in self._round]
         announcements = self._announcements()
         try:
             replies = self._link.calls([*announcements, *calls])[len(announcements) :]
@@ -100,26 +105,26 @@ class Settler(Loop):
         return [broker.announce(started[n : n + SETTLE_BATCH]) for n in range(0, len(started), SETTLE_BATCH)]
 
     def _next_round(self) -> list[Group]:
-        """Cut what has ended into calls. At most one call of a kind and stream: the server remembers one reply of
-        each.
-        """
-        groups: dict[tuple[str, str, str], Group] = {}
+        """Cut what has ended into calls, each of one kind and stream and no longer than a script may be."""
+        groups: list[Group] = []
+        open_groups: dict[tuple[str, str, str], Group] = {}
         sizes: dict[tuple[str, str, str], int] = {}
-        left: list[Settlement] = []
-        while self._ended and len(left) < SETTLE_BATCH:
+        for _ in range(min(len(self._ended), ROUND)):
             row = self._ended.popleft()
             lane = (row.delivery.queue.name, row.delivery.letter, _kind(row.outcome))
-            group = groups.get(lane)
-            if group is None:
-                group = groups[lane] = Group(self._broker(row.delivery.queue.name), [])
+            group = open_groups.get(lane)
             size = sizes.get(lane, 0) + _size(row)
-            if group.batch and (len(group.batch) >= SETTLE_BATCH or size > BATCH_BYTES):
-                left.append(row)
-                continue
+            if group is None or len(group.batch) >= SETTLE_BATCH or size > BATCH_BYTES:
+                part = 0 if group is None else group.part + 1
+                if part == PARTS:
+                    self._ended.appendleft(row)
+                    break
+                group = open_groups[lane] = Group(self._broker(row.delivery.queue.name), [], part)
+                groups.append(group)
+                size = _size(row)
             group.batch.append(row)
             sizes[lane] = size
-        self._ended.extendleft(reversed(left))
-        return list(groups.values())
+        return groups
 
     def _take_in(self, replies: list[object]) -> None:
         """Forget what is settled. A call that the server refused is kept and sent again, with a number of its own."""

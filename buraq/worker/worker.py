@@ -31,6 +31,7 @@ from buraq.worker.slots import RELEASED, Slots
 log = logging.getLogger(__name__)
 
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
+UNSETTLED_MOST = 1000  # outcomes that are not written yet; more are no gain, and all run again after a crash
 _BURST_BLOCK = 0.05
 
 
@@ -87,7 +88,7 @@ class Worker:
             backend.server,
             self.lease,
             self.holdings,
-            free=lambda: self.slots.free,
+            free=self._free,
             dispatch=self.slots.dispatch,
             hand_back=lambda delivery: self.slots.end(delivery, RELEASED, 0),
             batch=config.fetch_batch_size,
@@ -112,6 +113,10 @@ class Worker:
 
     def _in_flight(self) -> int:
         return self.slots.load
+
+    def _free(self) -> int:
+        """Return how many deliveries may start; none while many outcomes are unwritten: a crash would repeat them."""
+        return self.slots.free if self.settler.pending < UNSETTLED_MOST else 0
 
     def _room(self) -> None:
         if not self.fetcher.room.is_set():
@@ -146,6 +151,7 @@ class Worker:
     def _confirmed(self, row: Settlement, committed: bool, sure: bool) -> None:
         """Count what the server confirmed. A commit of somebody else's is not ours to count."""
         delivery, outcome, metrics = row.delivery, row.outcome, self.metrics
+        self._room()
         self.fetcher.quiet_walks = 0  # what it enqueued may be waiting since: a burst looks again
         if not committed:
             log.warning(

@@ -122,7 +122,7 @@ def test_a_function_that_cannot_be_a_task_is_refused_with_the_reason(app: Buraq,
 
 @pytest.mark.parametrize("thing", [partial(print, "x"), object(), "email"])
 def test_what_is_no_function_is_refused_with_the_way_out(app: Buraq, thing: Any) -> None:
-    with pytest.raises(TypeError, match="a task is a function: .*def"):
+    with pytest.raises(TypeError, match=r"a task is a function: .*def"):
         app.task(thing)
 
 
@@ -130,7 +130,7 @@ def test_a_task_function_is_not_registered_again(app: Buraq) -> None:
     @app.task
     def f() -> None: ...
 
-    with pytest.raises(TypeError, match="a task is a function: .*def"):
+    with pytest.raises(TypeError, match=r"a task is a function: .*def"):
         app.task(name="other")(f)
 
 

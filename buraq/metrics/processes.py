@@ -1,0 +1,75 @@
+"""Several processes behind one port: the folder in which they share their figures."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_prepared: dict[int, str] = {}  # process that prepared a folder -> the folder
+
+
+def prepare_multiprocess() -> str:
+    """Have all processes that are forked from this one share their figures; return the folder that they share.
+
+    Call it once, in the parent, before user code is imported. Uses PROMETHEUS_MULTIPROC_DIR when it is set, and forgets
+    what processes left there that no longer live; else makes a folder that goes away with this process. Raises
+    RuntimeError when prometheus_client was imported before: its figures would stay apart.
+    """
+    given = os.environ.get(FOLDER)
+    if given and given == _prepared.get(os.getpid()):
+        return given  # asked again, as by gunicorn when it reads its configuration anew
+    if "prometheus_client" in sys.modules and not given:
+        raise RuntimeError(
+            f"prometheus_client was imported before prepare_multiprocess(): set {FOLDER} to an empty folder, "
+            "or import what needs it later"
+        )
+    if given:
+        Path(given).mkdir(parents=True, exist_ok=True)
+        _forget_the_dead(Path(given))
+        _prepared[os.getpid()] = given
+        return given
+    folder = tempfile.mkdtemp(prefix="buraq-metrics-")
+    os.environ[FOLDER] = folder
+    _prepared[os.getpid()] = folder
+    owner = os.getpid()
+
+    def remove() -> None:
+        # Forked children inherit this function, and the folder is still their parent's.
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Remove the files of earlier runs: their counters would never start at 0 again."""
+    for path in folder.glob("*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdecimal() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def forget_process(pid: int) -> None:
+    """Drop the gauges of a process that ended. Its counters stay: they happened. For gunicorn's `child_exit`."""
+    if os.environ.get(FOLDER):
+        from prometheus_client.multiprocess import mark_process_dead
+
+        with contextlib.suppress(FileNotFoundError):
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,121 @@
+"""What all answers have in common: the shape of errors, the headers that keep browsers safe, CORS."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Flask, Request, Response, current_app, jsonify
+from redis.exceptions import RedisError, ResponseError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from buraq.errors import ConfigError, ServerUnreachable
+from buraq.log import RateLimited
+
+_log = logging.getLogger(__name__)
+_rare = RateLimited(_log)
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID"
+PREFLIGHT_LIFE = 600  # seconds
+
+
+def secure(response: Response, request: Request, origins: tuple[str, ...]) -> Response:
+    """Add the headers that each answer has. Doing it twice changes nothing."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.vary.add("Origin")  # on every answer, or a cache would hand one origin's to another
+    origin = request.headers.get("Origin")
+    if origin is not None and origin in origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+    return response
+
+
+def preflight(method: str) -> Response:
+    """Answer a browser that asks beforehand; `secure` says whether its origin may."""
+    allowed = "POST, OPTIONS" if method == "POST" else f"{method}, HEAD, OPTIONS"
+    return Response(
+        status=204,
+        headers={
+            "Allow": allowed,
+            "Access-Control-Allow-Methods": allowed,
+            "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+            "Access-Control-Max-Age": str(PREFLIGHT_LIFE),
+        },
+    )
+
+
+def refuse(error: HTTPException) -> Response:
+    """Write an HTTP error as JSON, with the headers that it brings."""
+    if error.response is not None:  # an answer that somebody made
+        return current_app.make_response(error.get_response())
+    said = error.description if error.description != type(error).description else error.name
+    answer = jsonify(error=said or error.name)
+    answer.status_code = error.code or 500
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            answer.headers.add(name, value)
+    return answer
+
+
+def server_away(error: Exception) -> Response:
+    """Answer that Redis is away, or refuses. Where it is, and why, is for the log alone."""
+    refused = isinstance(error, ResponseError)
+    _rare.warning("redis_refused" if refused else "redis_is_away", extra={"error": str(error)})
+    said = "Redis refused a command, see the log" if refused else "Redis is not reachable, try again in a moment"
+    answer = jsonify(error=said)
+    answer.status_code = 503
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+def misconfigured(error: ConfigError) -> Response:
+    """Answer for a setting that cannot be used; it is named, its value is not shown."""
+    _rare.error("misconfigured", extra={"error": str(error)})
+    answer = jsonify(error=f"{error.variable} cannot be used, see the log")
+    answer.status_code = 500
+    return answer
+
+
+def broken(error: Exception) -> Response:
+    """Answer for an error of ours; what it was is in the log."""
+    _log.error("request_failed", exc_info=error)
+    answer = jsonify(error="Internal error, see the log")
+    answer.status_code = 500
+    return answer
+
+
+def answer_errors(on: Blueprint | Flask) -> None:
+    """Have all errors of a blueprint's views, or of a whole app, answered as JSON."""
+    handlers: dict[type[Exception], Any] = {
+        HTTPException: refuse,
+        RedisError: server_away,
+        ConnectionError: server_away,
+        TimeoutError: server_away,
+        ServerUnreachable: server_away,
+        ConfigError: misconfigured,
+        Exception: broken,
+    }
+    for kind, handler in handlers.items():
+        on.register_error_handler(kind, handler)
+
+
+def only(method: str, request: Request) -> Response | None:
+    """Return the answer to a preflight, None for a request that may go on; raises `MethodNotAllowed` for others.
+
+    Views take every method and ask here: an app's own answer to a wrong method would be no JSON.
+    """
+    if request.method == "OPTIONS":
+        return preflight(method)
+    if request.method != method and (request.method, method) != ("HEAD", "GET"):
+        valid = ["POST", "OPTIONS"] if method == "POST" else [method, "HEAD", "OPTIONS"]
+        raise MethodNotAllowed(valid, f"{request.method} is not allowed here, use {method}")
+    return None

@@ -1,0 +1,192 @@
+"""The API as a blueprint: its views, and what happens before and after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from redis.exceptions import ConnectionError as RedisConnectionError
+from werkzeug.exceptions import TooManyRequests
+
+from buraq import metrics
+from buraq.app import Buraq
+from buraq.backend import Backend
+from buraq.deadletters import DeadLetters
+from buraq.errors import ConfigError
+from buraq.inspector import WorkerProcess
+from buraq.web.access import check_change, client_address
+from buraq.web.answers import answer_errors, only, secure
+from buraq.web.limits import SECONDS
+from buraq.web.state import ApiState, state_of
+from buraq.web.streams import EventStream
+
+STARTED = time.monotonic()  # this module is imported before gunicorn forks, so all processes agree
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+VIEWS = {  # name -> path, method
+    "health": ("/api/health", "GET"),
+    "workers": ("/api/workers", "GET"),
+    "stream": ("/api/stream", "GET"),
+    "retry_dlq": ("/api/retry-dlq", "POST"),
+    "metrics": ("/metrics", "GET"),
+}
+# They answer even when Redis is away, and whoever watches over us asks them as often as they like.
+ALWAYS = {"health", "metrics"}
+
+
+class Api:
+    """The views of one blueprint. Each request says which queue they show, so one blueprint serves many apps."""
+
+    def __init__(self, queue: Buraq | None) -> None:
+        self._queue = queue
+
+    @property
+    def backend(self) -> Backend:
+        """The queue's settings and server. Raises `ConfigError` when the app has no queue."""
+        if self._queue is not None:
+            return self._queue.backend
+        extension = current_app.extensions.get("buraq")
+        if extension is None:
+            raise ConfigError("app.extensions['buraq']", None, "call queue.init_app(app), or blueprint(queue)")
+        backend: Backend = extension.backend
+        return backend
+
+    @property
+    def state(self) -> ApiState:
+        """What is kept between requests."""
+        return state_of(self.backend)
+
+    # -- around every view
+
+    def before(self) -> Response | None:
+        """Refuse what is too much, and everything but health and metrics while Redis is away."""
+        name = (request.endpoint or "").rpartition(".")[2]
+        _, method = VIEWS.get(name, ("", request.method))
+        answer = only(method, request)
+        if answer is not None or name in ALWAYS:
+            return answer
+        address = client_address(request, self.backend.config.trusted_proxies)
+        if not self.state.rate_limit.allows(address):
+            raise TooManyRequests("Too many requests from this address", retry_after=SECONDS)
+        # Asked first: on the link that all requests share they would wait for a server that hangs one after another.
+        if not self.state.probe.up(fresh=1.0):
+            raise RedisConnectionError("the server does not answer")
+        return None
+
+    def after(self, response: Response) -> Response:
+        """Add the headers that each answer has."""
+        try:
+            origins = self.backend.config.cors_origins
+        except ConfigError:
+            origins = ()
+        return secure(response, request, origins)
+
+    # -- views
+
+    def health(self) -> tuple[Response, int]:
+        """Whether this API and its server work."""
+        up = self.state.probe.up()
+        status = "healthy" if up else "degraded"
+        answer = jsonify(status=status, uptime=uptime(time.monotonic() - STARTED), redis=up)
+        return answer, 200 if up else 503
+
+    def workers(self) -> Response:
+        """The worker processes, those included that vanished a short while ago."""
+        return jsonify([describe(worker) for worker in self.state.inspector.workers()])
+
+    def stream(self) -> Response:
+        """Events as they happen."""
+        if request.method == "HEAD":
+            return EventStream()
+        return self.state.streams.answer(request.environ, request.headers.get("Last-Event-ID"))
+
+    def retry_dlq(self) -> Response:
+        """Give all dead letters of all queues another life."""
+        backend = self.backend
+        check_change(request, backend.config)
+        results = [DeadLetters(backend, queue).replay_all() for queue in self.state.inspector.queues()]
+        skipped = {
+            "unreadable": sum(result.unreadable for result in results),
+            "owned": sum(result.owned for result in results),
+        }
+        return jsonify(success=True, retried=sum(result.replayed for result in results), skipped=skipped)
+
+    def metrics(self) -> Response:
+        """Metrics for Prometheus."""
+        body, content_type = metrics.render([self.state.gauges])
+        return Response(body, content_type=content_type)
+
+
+def blueprint(queue: Buraq | None = None, *, name: str = "buraq") -> Blueprint:
+    """Return the API as a blueprint, to be registered in any Flask app under any prefix.
+
+    Without `queue` it shows the one that `init_app` joined to the app. Give another `name` to register two. It adds
+    nothing to the app's other routes: no handler, no limit, no header.
+    """
+    api = Api(queue)
+    views = Blueprint(name, __name__)
+    for view, (path, _) in VIEWS.items():
+        views.add_url_rule(path, view, getattr(api, view), methods=METHODS, provide_automatic_options=False)
+    views.before_request(api.before)
+    views.after_request(api.after)
+    answer_errors(views)
+    views.record_once(lambda setup: _count_enqueued(setup.app, queue))
+    return views
+
+
+def _count_enqueued(app: Any, queue: Buraq | None) -> None:
+    extension = app.extensions.get("buraq")
+    shown = queue or (extension.queue if extension is not None else None)
+    if shown is not None and shown.on_enqueued is None:
+        shown.on_enqueued = metrics.count_enqueued
+
+
+def uptime(seconds: float) -> str:
+    """Write a span of time as Go does: 2h34m12s, 34m12s, 12s."""
+    whole = int(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def describe(worker: WorkerProcess) -> dict[str, Any]:
+    """Return a worker process as JSON has it. What it did not say of itself is null."""
+    facts = worker.facts
+    started = _number(facts.get("started_ms"))
+    return {
+        "id": worker.id,
+        "cpu": _number(facts.get("cpu")),
+        "memory": _number(facts.get("memory_mb")),
+        "status": worker.status,
+        "in_flight": _whole(facts.get("in_flight")),
+        "concurrency": _whole(facts.get("slots")),
+        "hostname": facts.get("host"),
+        "pid": _whole(facts.get("pid")),
+        "started_at": None if started is None else _moment(started),
+        "queues": [name for name in facts.get("queues", "").split(",") if name] or list(worker.queues),
+        "version": facts.get("version"),
+    }
+
+
+def _number(written: str | None) -> float | None:
+    try:
+        value = float(written or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _whole(written: str | None) -> int | None:
+    value = _number(written)
+    return None if value is None else int(value)
+
+
+def _moment(unix_ms: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,108 @@
+"""Runs the API under gunicorn: its settings, which gunicorn.conf.py shares, and gunicorn inside this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from buraq import log, metrics
+from buraq.app import Buraq
+from buraq.config import Config
+from buraq.values import Address
+from buraq.web.application import create_app
+
+CONNECTIONS = 1000  # of one process; streams may take three quarters of them
+
+_log = logging.getLogger("buraq.web")
+
+
+class OneLog(Logger):
+    """Gunicorn's lines go where all others go, in the same format."""
+
+    def setup(self, cfg: Any) -> None:
+        """As gunicorn does it, then without handlers of its own unless a file was asked for."""
+        super().setup(cfg)
+        if cfg.errorlog == "-" and logging.getLogger().handlers:
+            self.error_log.handlers.clear()
+            self.error_log.propagate = True
+
+
+def settings(config: Config, bind: Address | None = None) -> dict[str, Any]:
+    """Return gunicorn's settings for the API. Sets up logging and the folder of the metrics: call it in the parent.
+
+    The number of processes is gunicorn's own default, WEB_CONCURRENCY or 1.
+    """
+    log.configure(config.log_format, config.log_level)
+    metrics.prepare_multiprocess()
+    return {
+        "bind": str(bind or config.api_port),
+        "worker_class": "gevent",
+        "worker_connections": CONNECTIONS,
+        "graceful_timeout": max(1, int(config.shutdown_timeout)),
+        "worker_tmp_dir": _memory_folder(),
+        # One path for all programs of a user, and whoever connects there may stop them.
+        "control_socket_disable": True,
+        "logger_class": OneLog,
+        "loglevel": config.log_level,
+        "proc_name": "buraq-api",
+        "when_ready": lambda arbiter: greet(config, arbiter),
+        "child_exit": lambda arbiter, worker: metrics.forget_process(worker.pid),
+    }
+
+
+def _memory_folder() -> str | None:
+    """Where workers show that they live: a disk that hangs must not look like a worker that hangs."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+
+
+def greet(config: Config, arbiter: Any) -> None:
+    """Say where the API listens, and how open it is."""
+    where = ", ".join(str(listener) for listener in arbiter.LISTENERS)
+    _log.info("api_started", extra={"listens": where, "processes": arbiter.num_workers, "redis": config.masked_url})
+    if config.read_only:
+        _log.info("READ_ONLY=true: no changes are taken")
+    elif not config.api_key:
+        _log.warning("API_KEY is not set: changes are taken from loopback only, and reading is open to everybody")
+
+
+class Application(BaseApplication):
+    """The API as a gunicorn application without a command line and a configuration file."""
+
+    def __init__(self, load: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._load = load
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand our settings to gunicorn."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the WSGI application. Runs in each worker process."""
+        return self._load()
+
+
+def serve(
+    queue: Buraq | Callable[[], Buraq] | None, config: Config, bind: Address | None = None, **options: Any
+) -> NoReturn:
+    """Serve the API until this process is told to stop, then exit.
+
+    A callable `queue` is called in each process, after the fork. `bind` wins over PORT and API_PORT, and `options`
+    over the rest of gunicorn's settings. The process must be patched by gevent already.
+    """
+
+    def load() -> Flask:
+        return create_app(queue() if callable(queue) else queue, config)
+
+    Application(load, {**settings(config, bind), **options}).run()
+    sys.exit(0)

@@ -1,0 +1,200 @@
+"""The demo shows tasks that flow, and leaves no process and no file behind, however it ends."""
+
+import http.client
+import os
+import re
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from redis import Redis
+
+from tests.cli.conftest import Done, Running
+from tests.servers import Server
+
+pytestmark = pytest.mark.e2e
+
+MARK = "BURAQ_TEST_DEMO"
+
+
+class Traces:
+    """What a demo may leave behind: files in a TMPDIR of its own, and processes that have its mark."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = uuid.uuid4().hex
+        self.env = {"TMPDIR": str(folder), MARK: self.mark}
+
+    def processes(self) -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                # A server writes its title over its environment, so it is told by its directory.
+                ours = process.environ().get(MARK) == self.mark
+                if ours or Path(process.cwd()).is_relative_to(self.folder):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())}")
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def left(self) -> tuple[list[str], list[str]]:
+        return self.processes(), sorted(os.listdir(self.folder))
+
+
+@pytest.fixture
+def traces() -> Iterator[Traces]:
+    # Short, because the embedded server has a socket in it.
+    with tempfile.TemporaryDirectory(prefix="d") as folder:
+        yield Traces(Path(folder))
+
+
+@pytest.fixture
+def flowing(start: Callable[..., Running], traces: Traces, eventually: Callable[..., object]) -> Callable[..., Running]:
+    """Start a demo and return when tasks flow."""
+
+    def demo(*options: str, url: str | None = None, **settings: str) -> Running:
+        running = start("demo", *options, url=url, **traces.env, **settings)
+
+        def flows() -> bool:
+            assert running.process.poll() is None, running.output
+            return re.search(r"completed [1-9]", running.output) is not None
+
+        eventually(flows, timeout=30)
+        return running
+
+    return demo
+
+
+def test_a_demo_of_some_seconds_runs_tasks_and_leaves_nothing(run: Callable[..., Done], traces: Traces) -> None:
+    done = run("demo", "--seconds", "3", url=None, **traces.env)
+
+    assert done.code == 0, done.err
+    assert traces.left() == ([], [])
+    summary = re.search(r"In all: completed (\d+)  failed (\d+)  dead (\d+)", done.out)
+    assert summary, done.out
+    assert int(summary[1]) > 0 and int(summary[2]) > 0
+    assert len(re.findall(r"^ +\ds  completed", done.out, re.MULTILINE)) == 3
+
+
+def test_a_demo_says_where_to_look_and_is_there(flowing: Callable[..., Running], traces: Traces) -> None:
+    demo = flowing()
+
+    api = re.search(r"http://(127\.0\.0\.1:\d+)/api/health", demo.output)
+    metrics = re.search(r"http://(127\.0\.0\.1:\d+)/metrics", demo.output)
+    assert api and metrics, demo.output
+    for address, path in ((api[1], "/api/health"), (metrics[1], "/metrics")):
+        connection = http.client.HTTPConnection(address, timeout=5)
+        connection.request("GET", path)
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert f"curl -N http://{api[1]}/api/stream" in demo.output
+
+
+def test_one_ctrl_c_leaves_nothing(flowing: Callable[..., Running], traces: Traces) -> None:
+    demo = flowing()
+
+    demo.press_ctrl_c()
+
+    assert demo.wait() == 0, demo.output
+    assert traces.left() == ([], [])
+    assert "In all: completed" in demo.output
+
+
+def test_sigterm_leaves_nothing(flowing: Callable[..., Running], traces: Traces) -> None:
+    demo = flowing()
+
+    demo.process.terminate()
+
+    assert demo.wait() == 0, demo.output
+    assert traces.left() == ([], [])
+
+
+def test_a_second_ctrl_c_hurries(
+    flowing: Callable[..., Running], traces: Traces, eventually: Callable[..., object]
+) -> None:
+    demo = flowing(SHUTDOWN_TIMEOUT="60s", MOCK_TASK_INTERVAL="20ms")  # one that sleeps for 20 s is running by then
+    began = time.monotonic()
+
+    demo.press_ctrl_c()
+    eventually(lambda: "Stopping" in demo.output, timeout=10)
+    demo.press_ctrl_c()
+
+    assert demo.wait() == 0, demo.output
+    assert time.monotonic() - began < 12
+    assert traces.left() == ([], [])
+
+
+def test_a_ctrl_c_before_all_is_up_leaves_nothing(
+    start: Callable[..., Running], traces: Traces, eventually: Callable[..., object]
+) -> None:
+    demo = start("demo", url=None, **traces.env)
+    eventually(lambda: len(traces.processes()) >= 4, timeout=20, every=0.005)
+
+    demo.press_ctrl_c()
+
+    assert demo.wait() == 0, demo.output
+    assert traces.left() == ([], [])
+
+
+def test_a_demo_that_is_killed_takes_all_its_parts_along(
+    flowing: Callable[..., Running], traces: Traces, eventually: Callable[..., object]
+) -> None:
+    demo = flowing()
+
+    demo.process.send_signal(signal.SIGKILL)
+
+    eventually(lambda: traces.left() == ([], []), timeout=20)
+
+
+def test_a_part_that_ends_ends_the_demo_with_code_1(flowing: Callable[..., Running], traces: Traces) -> None:
+    demo = flowing()
+    [api] = [child.pid for child in psutil.Process(demo.process.pid).children() if "api" in child.cmdline()]
+
+    os.kill(api, signal.SIGKILL)
+
+    assert demo.wait() == 1, demo.output
+    assert "the API ended with status -9" in demo.output
+    assert traces.left() == ([], [])
+
+
+def test_a_server_that_is_given_is_used_and_left_running(
+    run: Callable[..., Done], traces: Traces, server: Server, redis: Redis
+) -> None:
+    done = run("demo", "--seconds", "2", "--no-api", **traces.env)
+
+    assert done.code == 0, done.err
+    assert server.url in done.out
+    assert "/api/" not in done.out
+    assert redis.exists("buraq_tasks:queues")
+    assert traces.left() == ([], [])
+
+
+def test_a_server_that_is_away_is_code_3(run: Callable[..., Done], traces: Traces) -> None:
+    done = run("demo", url="redis://127.0.0.1:1/0", **traces.env)
+
+    assert done.code == 3
+    assert "cannot reach Redis" in done.err
+    assert traces.left() == ([], [])
+
+
+def test_taken_ports_move(flowing: Callable[..., Running], traces: Traces) -> None:
+    first = flowing()
+    second = flowing()
+
+    def places(demo: Running) -> set[str]:
+        return set(re.findall(r"http://127\.0\.0\.1:(\d+)/(?:metrics|api/health)", demo.output))
+
+    assert len(places(first) | places(second)) == 4
+
+
+def test_a_port_chosen_by_hand_and_taken_is_code_2(run: Callable[..., Done], traces: Traces, server: Server) -> None:
+    done = run("demo", url=None, API_PORT=f"127.0.0.1:{server.port}", **traces.env)
+
+    assert done.code == 2
+    assert f"API_PORT='127.0.0.1:{server.port}' cannot be used" in done.err
+    assert traces.left() == ([], [])

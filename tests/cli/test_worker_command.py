@@ -1,0 +1,234 @@
+"""`buraq worker` runs what it was pointed at, drains when told to, and starts again on a change."""
+
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from redis import Redis
+
+from tests.cli.conftest import Done, Running, environment
+from tests.servers import Server
+
+pytestmark = pytest.mark.e2e
+
+TASKS = """
+import os
+from buraq import Buraq
+queue = Buraq()
+
+@queue.task
+def note(text: str) -> None:
+    queue.backend.server.client().rpush("noted", f"{text} {os.environ['REDIS_URL'].split(':')[0]}")
+"""
+
+
+@pytest.fixture
+def tasks(module: Callable[..., Path]) -> Path:
+    return module("tasks", TASKS)
+
+
+def noted(redis: Redis) -> list[str]:
+    return [line.split()[0] for line in redis.lrange("noted", 0, -1)]
+
+
+def enqueue(run: Callable[..., Done], text: str, *options: str) -> None:
+    done = run("enqueue", "note", f'{{"text": "{text}"}}', *options)
+    assert done.code == 0, done.err
+
+
+def test_a_burst_works_off_what_there_is_and_exits_0(run: Callable[..., Done], tasks: Path, redis: Redis) -> None:
+    for number in range(3):
+        enqueue(run, f"t{number}")
+
+    done = run("worker", "tasks", "--burst")
+
+    assert done.code == 0, done.err
+    assert sorted(noted(redis)) == ["t0", "t1", "t2"]
+
+
+def test_a_worker_takes_tasks_from_the_queues_it_was_told(run: Callable[..., Done], tasks: Path, redis: Redis) -> None:
+    for queue in ("default", "mail", "bulk"):
+        enqueue(run, queue, "--queue", queue)
+
+    run("worker", "tasks", "--burst", "--queues", "mail,bulk")
+
+    assert sorted(noted(redis)) == ["bulk", "mail"]
+
+
+def test_the_target_can_come_from_the_variable(run: Callable[..., Done], tasks: Path, redis: Redis) -> None:
+    enqueue(run, "t1")
+
+    assert run("worker", "--burst", BURAQ_APP="tasks:queue").code == 0
+    assert noted(redis) == ["t1"]
+
+
+def test_tasks_see_the_same_server_as_the_command_line(
+    run: Callable[..., Done], tasks: Path, redis: Redis, server: Server
+) -> None:
+    enqueue(run, "t1")
+
+    done = run("-u", server.unix_url, "worker", "tasks", "--burst", url=None, BURAQ_REDIS_URL="redis://127.0.0.1:1")
+
+    assert done.code == 0, done.err
+    assert redis.lrange("noted", 0, -1) == ["t1 unix"]
+
+
+def test_an_embedded_server_is_started_once_for_all_and_ends(
+    run: Callable[..., Done], module: Callable[..., Path], tmp_path: Path
+) -> None:
+    module(
+        "own",
+        """
+import os, pathlib
+from buraq import Buraq
+queue = Buraq()
+
+@queue.task
+def note() -> None:
+    pathlib.Path("noted").write_text(os.environ["REDIS_URL"])
+""",
+    )
+    url = f"embedded://{tmp_path}/kept"
+    run("enqueue", "note", url=url)
+
+    assert run("worker", "own", "--burst", "--processes", "2", url=url).code == 0
+    assert (tmp_path / "noted").read_text().startswith("unix://")
+    assert not (tmp_path / "kept" / "server.json").exists()
+
+
+def test_a_target_that_cannot_be_imported_ends_the_worker_with_code_2(
+    run: Callable[..., Done], module: Callable[..., Path]
+) -> None:
+    module("broken", "1 / 0\n")
+
+    done = run("worker", "broken", METRICS_PORT="127.0.0.1:0")
+
+    assert done.code == 2
+    assert "target 'broken': importing broken failed" in done.err
+    assert "ZeroDivisionError" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_exits_0(
+    start: Callable[..., Running],
+    run: Callable[..., Done],
+    tasks: Path,
+    redis: Redis,
+    eventually: Callable[..., object],
+    number: signal.Signals,
+) -> None:
+    worker = start("worker", "tasks")
+    enqueue(run, "t1")
+    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+
+    worker.process.send_signal(number)
+
+    assert worker.wait() == 0, worker.output
+
+
+def test_two_workers_on_one_host_start_without_settings(
+    start: Callable[..., Running], tasks: Path, eventually: Callable[..., object]
+) -> None:
+    workers = [start("worker", "tasks"), start("worker", "tasks")]
+
+    def places() -> set[str]:
+        found = [re.search(r"http://localhost:(\d+)/metrics", worker.output) for worker in workers]
+        assert all(found), [worker.output for worker in workers]
+        return {match[1] for match in found if match}
+
+    assert len(eventually(places, timeout=20)) == 2  # type: ignore[arg-type]
+
+
+def test_a_metrics_port_chosen_by_hand_and_taken_is_code_2(
+    start: Callable[..., Running], run: Callable[..., Done], tasks: Path, server: Server
+) -> None:
+    done = run("worker", "tasks", METRICS_PORT=f"127.0.0.1:{server.port}")
+
+    assert done.code == 2
+    assert "METRICS_PORT=" in done.err
+
+
+# -- reload
+
+
+def changed(tasks: Path, text: str) -> None:
+    tasks.write_text(TASKS.replace('f"{text} ', f'f"{{text}}-{text} '))
+
+
+def test_a_change_drains_the_worker_and_starts_it_with_the_new_code(
+    start: Callable[..., Running],
+    run: Callable[..., Done],
+    tasks: Path,
+    redis: Redis,
+    eventually: Callable[..., object],
+) -> None:
+    worker = start("worker", "tasks", "--reload")
+    enqueue(run, "t1")
+    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+
+    changed(tasks, "new")
+    eventually(lambda: worker.output.count('"consuming"') == 2, timeout=20)
+    enqueue(run, "t2")
+    eventually(lambda: noted(redis) == ["t1", "t2-new"], timeout=20)
+
+    assert "tasks.py changed" in worker.output
+    assert '"stopped"' in worker.output
+    worker.press_ctrl_c()
+    assert worker.wait() == 0, worker.output
+
+
+def test_code_that_cannot_start_waits_for_the_next_change(
+    start: Callable[..., Running],
+    run: Callable[..., Done],
+    tasks: Path,
+    redis: Redis,
+    eventually: Callable[..., object],
+) -> None:
+    tasks.write_text("1 / 0\n")
+    worker = start("worker", "tasks", "--reload")
+    eventually(lambda: "ended with status 2" in worker.output, timeout=20)
+
+    tasks.write_text(TASKS)
+    enqueue(run, "t1")
+
+    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+
+
+def test_a_supervisor_that_is_killed_takes_its_worker_along(
+    start: Callable[..., Running], tasks: Path, eventually: Callable[..., object]
+) -> None:
+    worker = start("worker", "tasks", "--reload")
+    eventually(lambda: '"consuming"' in worker.output, timeout=20)
+    children = psutil.Process(worker.process.pid).children(recursive=True)
+    assert len(children) >= 2
+
+    worker.process.kill()
+
+    eventually(lambda: not any(child.is_running() for child in children), timeout=20)
+
+
+def test_without_watchfiles_reload_names_the_extra(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "watchfiles.py").write_text("raise ImportError\n")
+    program = textwrap.dedent(
+        """
+        import sys
+        sys.path.insert(0, sys.argv.pop(1))
+        from buraq.cli.__main__ import main
+        main()
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), "worker", "tasks", "--reload"],
+        env=environment(server.url, {}),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert (done.returncode, "pip install 'buraq-queue[reload]'" in done.stderr) == (2, True)

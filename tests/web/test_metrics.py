@@ -1,0 +1,343 @@
+"""Metrics: names and types, cheap counting in a worker process, the sum over processes, the gauges of queues."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+
+from buraq import metrics
+from buraq.backend import Backend
+from buraq.config import Config
+from buraq.inspector import Inspector
+from buraq.metrics import NAMES, QueueCollector, TaskMetrics, render, series
+from buraq.metrics.counting import Buckets, Values
+from buraq.metrics.processes import FOLDER
+from buraq.metrics.series import BUCKETS
+from tests.servers import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+ORIGINAL = {  # name -> type, labels
+    "buraq_tasks_processed_total": ("counter", {"task_type", "status"}),
+    "buraq_tasks_failed_total": ("counter", {"task_type"}),
+    "buraq_tasks_dlq_total": ("counter", {"task_type"}),
+    "buraq_task_duration_seconds": ("histogram", {"task_type"}),
+    "buraq_worker_panics_total": ("counter", set()),
+    "buraq_channel_depth": ("gauge", set()),
+    "buraq_tasks_duplicate_total": ("counter", set()),
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Let each test count from 0."""
+    series.series.cache_clear()
+    series.labels_taken.clear()
+    yield
+    series.series.cache_clear()
+    series.labels_taken.clear()
+
+
+def read(text: str) -> dict[str, float]:
+    """Return each series with its labels, as it is written, and its value."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def shown() -> dict[str, float]:
+    return read(render()[0].decode())
+
+
+def everything(counting: TaskMetrics) -> None:
+    counting.completed("mail", 0.02, 0.001)
+    counting.failed("mail", 2.0, 7200)
+    counting.retried("mail")
+    counting.dead("mail")
+    counting.enqueued("mail", 3)
+    counting.duplicate()
+    counting.reclaimed(2)
+    counting.lost(1)
+    counting.panic()
+    counting.slots(3, 10)
+    counting.channel_depth(4)
+    counting.hub_blocked(0.5)
+    counting.redis_up(True)
+    counting.flush()
+
+
+def test_the_metrics_of_the_original_have_its_names_types_and_labels() -> None:
+    everything(TaskMetrics())
+    families = {family.name: family for family in text_string_to_metric_families(render()[0].decode())}
+
+    for name, (kind, labels) in ORIGINAL.items():
+        family = families[name.removesuffix("_total") if kind == "counter" else name]
+        used = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert (family.type, used) == (kind, labels), name
+
+
+def test_what_was_counted_is_shown_after_a_flush() -> None:
+    everything(TaskMetrics())
+
+    found = shown()
+    assert found['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 1
+    assert found['buraq_tasks_processed_total{status="error",task_type="mail"}'] == 1
+    assert found['buraq_tasks_failed_total{task_type="mail"}'] == 1
+    assert found['buraq_tasks_dlq_total{task_type="mail"}'] == 1
+    assert found['buraq_tasks_retried_total{task_type="mail"}'] == 1
+    assert found['buraq_tasks_enqueued_total{task_type="mail"}'] == 3
+    assert found['buraq_task_duration_seconds_count{task_type="mail"}'] == 2
+    assert found['buraq_task_duration_seconds_sum{task_type="mail"}'] == pytest.approx(2.02)
+    assert found['buraq_task_wait_seconds_bucket{le="3600.0",task_type="mail"}'] == 1
+    assert found['buraq_task_wait_seconds_bucket{le="+Inf",task_type="mail"}'] == 2
+    assert found["buraq_tasks_duplicate_total"] == 1
+    assert found["buraq_tasks_reclaimed_total"] == 2
+    assert found["buraq_tasks_lost_total"] == 1
+    assert found["buraq_worker_panics_total"] == 1
+    assert found['buraq_worker_slots{state="busy"}'] == 3
+    assert found['buraq_worker_slots{state="free"}'] == 7
+    assert found["buraq_channel_depth"] == 4
+    assert found["buraq_hub_blocked_seconds"] == 0.5
+    assert found["buraq_redis_up"] == 1
+
+
+def test_nothing_is_shown_twice_by_a_second_flush() -> None:
+    counting = TaskMetrics()
+    everything(counting)
+    before = shown()
+    counting.flush()
+
+    assert shown() == before
+
+
+def test_what_alerts_ask_for_starts_at_zero() -> None:
+    TaskMetrics()
+
+    zeros = {name for name, value in shown().items() if value == 0}
+    assert zeros == {
+        "buraq_worker_panics_total",
+        "buraq_tasks_reclaimed_total",
+        "buraq_tasks_lost_total",
+        "buraq_tasks_duplicate_total",
+    }
+
+
+def test_every_name_is_listed_and_no_other_is_shown() -> None:
+    everything(TaskMetrics())
+    families = {line.split()[2] for line in render()[0].decode().splitlines() if line.startswith("# TYPE")}
+
+    of_the_api = {"buraq_queue_tasks", "buraq_queue_oldest_task_age_seconds", "buraq_workers"}
+    assert families == set(NAMES) - of_the_api
+
+
+@pytest.mark.parametrize("tally", [Buckets, Values])
+def test_a_batch_poured_into_a_histogram_looks_as_if_each_value_was_observed(tally: type) -> None:
+    values = [0.0, 0.001, 0.005, 0.0051, 1, 1.0001, 59.9, 3600, 3600.1, 1e9, *BUCKETS]
+    one, other = CollectorRegistry(), CollectorRegistry()
+    observed = Histogram("h", "h", ["kind"], registry=one, buckets=BUCKETS).labels("a")
+    poured = Histogram("h", "h", ["kind"], registry=other, buckets=BUCKETS).labels("a")
+    batch = tally()
+    for value in values:
+        observed.observe(value)
+        batch.add(value)
+    batch.pour(poured)
+
+    def samples(registry: CollectorRegistry) -> list[Any]:
+        return [
+            (s.name, s.labels, pytest.approx(s.value))
+            for metric in registry.collect()
+            for s in metric.samples
+            if not s.name.endswith("_created")
+        ]
+
+    assert [(n, la, v.expected) for n, la, v in samples(one)] == samples(other)
+
+
+def test_a_histogram_of_another_make_is_recognised() -> None:
+    registry = CollectorRegistry()
+    assert Buckets.fit(Histogram("a", "a", registry=registry, buckets=BUCKETS))
+    assert not Buckets.fit(Histogram("b", "b", registry=registry, buckets=BUCKETS[1:]))
+    assert not Buckets.fit(object())
+
+
+def test_task_types_that_nobody_registered_are_one_series() -> None:
+    counting = TaskMetrics(known={"mail"})
+    for name in ("mail", "evil-1", "evil-2"):
+        counting.completed(name, 0.1)
+    counting.flush()
+
+    processed = {name: value for name, value in shown().items() if "processed" in name}
+    assert processed == {
+        'buraq_tasks_processed_total{status="success",task_type="mail"}': 1,
+        'buraq_tasks_processed_total{status="success",task_type="unknown"}': 2,
+    }
+
+
+def test_beyond_five_hundred_task_types_the_rest_is_other() -> None:
+    for number in range(600):
+        metrics.count_enqueued(f"type-{number}", 1)
+    metrics.count_enqueued("type-3", 1)
+
+    enqueued = {name: value for name, value in shown().items() if "enqueued" in name}
+    assert len(enqueued) == 501
+    assert enqueued['buraq_tasks_enqueued_total{task_type="other"}'] == 100
+    assert enqueued['buraq_tasks_enqueued_total{task_type="type-3"}'] == 2
+
+
+# --- Several processes --------------------------------------------------------------------------
+
+TWO = """
+import os, sys
+from buraq import metrics
+
+folder = metrics.prepare_multiprocess()
+from buraq.metrics import TaskMetrics, render
+
+def child(n):
+    pid = os.fork()
+    if pid == 0:
+        counting = TaskMetrics()
+        for _ in range(n):
+            counting.completed("mail", 0.02, 0.01)
+        counting.slots(n, 10)
+        counting.channel_depth(n)
+        counting.hub_blocked(n)
+        counting.redis_up(n != 3)
+        counting.panic()
+        counting.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+first, second = child(2), child(3)
+print("all"); sys.stdout.write(render()[0].decode())
+metrics.forget_process(second)
+print("one"); sys.stdout.write(render()[0].decode())
+print("folder", folder)
+"""
+
+
+def run(code: str, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_processes_add_up_and_one_that_died_takes_its_gauges_along() -> None:
+    both, _, rest = run(TWO).removeprefix("all\n").partition("one\n")
+    left, _, folder = rest.partition("folder ")
+    before, after = read(both), read(left)
+
+    assert before['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 5
+    assert before['buraq_task_duration_seconds_count{task_type="mail"}'] == 5
+    assert before["buraq_worker_panics_total"] == 2
+    assert before['buraq_worker_slots{state="busy"}'] == 5
+    assert before['buraq_worker_slots{state="free"}'] == 15
+    assert before["buraq_channel_depth"] == 5
+    assert before["buraq_hub_blocked_seconds"] == 3
+    assert before["buraq_redis_up"] == 0, "one of them does not reach it"
+    assert after['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 5
+    assert after['buraq_worker_slots{state="busy"}'] == 2
+    assert after["buraq_hub_blocked_seconds"] == 2
+    assert after["buraq_redis_up"] == 1
+    assert not Path(folder.strip()).exists(), "the folder goes with the process that made it"
+
+
+def test_a_folder_of_ones_own_is_used_and_what_the_dead_left_there_is_forgotten(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f"counter_{gone.pid}.db").write_bytes(b"")
+    (tmp_path / f"gauge_livesum_{os.getpid()}.db").write_bytes(b"")
+
+    code = "from buraq.metrics import prepare_multiprocess; print(prepare_multiprocess())"
+    assert run(code, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)).strip() == str(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [f"gauge_livesum_{os.getpid()}.db"]
+
+
+def test_preparing_twice_keeps_what_was_counted() -> None:
+    code = """
+import os, sys
+from buraq import metrics
+
+metrics.prepare_multiprocess()
+pid = os.fork()
+if pid == 0:
+    metrics.count_enqueued("mail", 2)
+    os._exit(0)
+os.waitpid(pid, 0)
+metrics.prepare_multiprocess()
+sys.stdout.write(metrics.render()[0].decode())
+"""
+
+    assert read(run(code))['buraq_tasks_enqueued_total{task_type="mail"}'] == 2
+
+
+def test_prepared_too_late_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER, raising=False)
+
+    with pytest.raises(RuntimeError, match="prometheus_client was imported before"):
+        metrics.prepare_multiprocess()
+
+
+# --- The gauges of queues -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def inspector(server: Server, redis: Redis) -> Inspector:
+    return Inspector(Backend(Config.from_env({"REDIS_URL": server.url})))
+
+
+def collected(collector: QueueCollector) -> dict[str, float]:
+    return read(render([collector])[0].decode())
+
+
+def test_the_gauges_of_every_known_queue_are_always_there(inspector: Inspector, redis: Redis) -> None:
+    redis.sadd("buraq_tasks:queues", "mail")
+    redis.xadd("buraq_tasks:mail", {"payload": "{}"})
+
+    found = collected(QueueCollector(inspector))
+
+    for queue in ("default", "mail"):
+        for state in ("waiting", "running", "scheduled", "dead"):
+            expected = 1 if (queue, state) == ("mail", "waiting") else 0
+            assert found[f'buraq_queue_tasks{{queue="{queue}",state="{state}"}}'] == expected
+    assert 'buraq_queue_oldest_task_age_seconds{queue="default"}' in found
+    assert (found["buraq_workers"], found["buraq_redis_up"]) == (0, 1)
+
+
+def test_the_server_is_asked_at_most_once_a_second(inspector: Inspector, redis: Redis) -> None:
+    collector = QueueCollector(inspector)
+    collected(collector)
+    redis.xadd("buraq_tasks", {"payload": "{}"})
+    series = 'buraq_queue_tasks{queue="default",state="waiting"}'
+
+    assert collected(collector)[series] == 0
+    assert collected(QueueCollector(inspector, seconds=0))[series] == 1
+
+
+def test_with_the_server_away_that_alone_is_shown(fresh_server: Callable[..., Server]) -> None:
+    server = fresh_server()
+    server.kill()
+    away = Inspector(Backend(Config.from_env({"REDIS_URL": server.url})))
+
+    found = collected(QueueCollector(away))
+
+    assert found["buraq_redis_up"] == 0
+    assert not any(name.startswith(("buraq_queue_", "buraq_workers")) for name in found)
+
+
+def test_what_a_collector_says_wins_over_the_processes_own(inspector: Inspector) -> None:
+    TaskMetrics().redis_up(False)
+
+    text = render([QueueCollector(inspector)])[0].decode()
+
+    assert text.count("# TYPE buraq_redis_up") == 1
+    assert read(text)["buraq_redis_up"] == 1
