@@ -18,7 +18,20 @@ SCHEDULED, DEAD = "z", "d"  # the two places of the index that are no streams of
 PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_TAKEN = {"scheduled", "index", "leases", "queues", "paused", "types", "audit", "worker", "memo", "result", "stats"}
+_TAKEN = {
+    "scheduled",
+    "index",
+    "leases",
+    "queues",
+    "paused",
+    "types",
+    "audit",
+    "worker",
+    "memo",
+    "result",
+    "stats",
+    "limits",
+}
 _SUFFIXES = ("_dlq", "_high", "_low", "_front", "_suspects")
 
 
@@ -112,6 +125,11 @@ class Names:
     def queues(self) -> str:
         """SET of the names of the queues that exist."""
         return f"{self.stream_name}:queues"
+
+    @property
+    def limits(self) -> str:
+        """Prefix of the API's rate limits, ZSETs with a TTL."""
+        return f"{self.stream_name}:limits"
 
     def queue(self, name: str = DEFAULT_QUEUE) -> QueueKeys:
         """Return the keys of the queue `name`."""

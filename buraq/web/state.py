@@ -67,7 +67,7 @@ class ApiState:
         self.probe = Probe(backend.server)
         self.inspector = Inspector(backend)
         self.streams = Streams(Feed(backend.server, backend.config.events_channel))
-        self.rate_limit = RateLimit(backend.server, f"{backend.config.stream_name}:limits")
+        self.rate_limit = RateLimit(backend.server, backend.names.limits)
 
     @cached_property
     def gauges(self) -> QueueCollector:

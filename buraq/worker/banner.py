@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from buraq.connection import Unreachable
+from buraq.legacy import Leftovers
 from buraq.log import RateLimited
 from buraq.values import mask_url
 from buraq.worker.worker import Worker
@@ -70,6 +71,12 @@ class Banner:
                 "THE SERVER MAY EVICT TASKS: set maxmemory-policy to noeviction, or they vanish when memory is short",
                 extra={"eviction": policy},
             )
+        for queue in worker.queues_now():
+            for stream, left in Leftovers(backend, queue).count().items():
+                log.warning(
+                    "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
+                    extra={"stream": stream, "entries": left},
+                )
         host, port = self._group.address[:2]
         log.info(
             "worker group",

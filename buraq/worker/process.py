@@ -111,7 +111,7 @@ class ConsumerWorker(GeventWorker):
             concurrency=options.concurrency,
             burst=options.burst,
             row=self.row,
-            metrics=TaskMetrics(),
+            metrics=TaskMetrics(known=self.queue.registry),
             on_death=self._loop_broke,
         )
         self.queue.on_enqueued = worker.metrics.enqueued

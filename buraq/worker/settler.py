@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled, Settlement
 from buraq.connection import Link, Server, Unreachable
-from buraq.scripts import Call
+from buraq.scripts import Call, load
 from buraq.task import Completed, Dead, Delivery, Outcome, Retried
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
@@ -61,6 +61,7 @@ class Settler(Loop):
         self._number = 0
         self._round: list[Group] = []  # sent, and not confirmed
         self._resent = False
+        self._loaded = False
 
     def started(self, task_id: str, note: str) -> None:
         """Announce a start with the next round."""
@@ -90,9 +91,13 @@ class Settler(Loop):
         calls = [group.broker.settle(group.batch, self._worker, self._number, group.part) for group in self._round]
         announcements = self._announcements()
         try:
+            if announcements and not self._loaded:
+                # Were it missing where the others are not, it would run after them: Completed before Processing.
+                self._link.commands([("SCRIPT", "LOAD", load("announce").source)])
+                self._loaded = True
             replies = self._link.calls([*announcements, *calls])[len(announcements) :]
         except Unreachable:
-            self._resent = True
+            self._resent, self._loaded = True, False
             raise
         self._take_in(replies)
 

@@ -158,7 +158,8 @@ class Worker:
                 "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
                 extra={"entry": delivery.entry.decode(), "stream": delivery.key[0], "outcome": type(outcome).__name__},
             )
-            metrics.lost(1)
+            if sure:
+                metrics.lost(1)
             return
         task_type = delivery.task.type if delivery.task is not None else "unknown"
         known = task_type if task_type in self.app.registry else "unknown"

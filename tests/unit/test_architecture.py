@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 RANKS = [
     "version errors values config keys retry task options log",
     "scripts connection",
-    "broker producer events backend inspector deadletters handle",
+    "broker producer events backend inspector deadletters legacy handle",
     "metrics",
     "app",
     "target",
@@ -28,6 +28,7 @@ NEIGHBOURS = {
     "backend": {"broker", "producer"},
     "inspector": {"broker", "backend"},
     "deadletters": {"broker", "backend"},
+    "legacy": {"backend"},
     "handle": {"backend", "inspector"},
 }
 # Leaves stand beside the ranks: what they may import, and who may import them.

@@ -225,9 +225,7 @@ def test_a_url_that_would_lead_elsewhere_is_refused(url: str, remedy: str) -> No
     assert remedy in caught.value.remedy
 
 
-@pytest.mark.parametrize(
-    "wrong", ["a:b", "redis://a", "6379", "a:1/0", "[x]:1", "a:70000", ":", "a b"]
-)
+@pytest.mark.parametrize("wrong", ["a:b", "redis://a", "6379", "a:1/0", "[x]:1", "a:70000", ":", "a b"])
 def test_a_wrong_address_of_a_server_is_refused_in_each_list(wrong: str) -> None:
     for variable in ("REDIS_ADDR", "REDIS_ADDRS", "BURAQ_REDIS_SENTINELS"):
         with pytest.raises(ConfigError, match=variable):
@@ -448,9 +446,7 @@ def test_an_address_is_a_port_with_or_without_a_host(written: object, shown: str
     assert Config.from_env({}, metrics_port=str(address)).metrics_port == address
 
 
-@pytest.mark.parametrize(
-    "wrong", ["host", "host:", ":", "::1:80", ":65536", "99999", "a b:1", True, -1]
-)
+@pytest.mark.parametrize("wrong", ["host", "host:", ":", "::1:80", ":65536", "99999", "a b:1", True, -1])
 def test_what_is_no_address_is_refused(wrong: object) -> None:
     with pytest.raises(ConfigError, match="port or host:port"):
         Config.from_env({}, metrics_port=wrong)
@@ -510,9 +506,7 @@ def test_an_unknown_durability_is_refused(wrong: str) -> None:
 
 
 def test_choices_do_not_mind_their_case() -> None:
-    config = Config.from_env(
-        {"LOG_LEVEL": "WARN", "LOG_FORMAT": "JSON", "REDIS_SSL_CERT_REQS": "None"}
-    )
+    config = Config.from_env({"LOG_LEVEL": "WARN", "LOG_FORMAT": "JSON", "REDIS_SSL_CERT_REQS": "None"})
     assert (config.log_level, config.log_format) == ("warning", "json")
     assert config.redis_ssl_cert_reqs == "none"
     with pytest.raises(ConfigError, match="it takes one of text, json"):
@@ -520,9 +514,7 @@ def test_choices_do_not_mind_their_case() -> None:
 
 
 def test_none_can_be_written_for_no_limit() -> None:
-    config = Config.from_env(
-        {"TASK_TIMEOUT": "none", "DLQ_MAX_AGE": "7d", "DLQ_MAX_LENGTH": "None"}
-    )
+    config = Config.from_env({"TASK_TIMEOUT": "none", "DLQ_MAX_AGE": "7d", "DLQ_MAX_LENGTH": "None"})
     assert (config.task_timeout, config.dlq_max_age, config.dlq_max_length) == (
         None,
         604800.0,
@@ -701,9 +693,7 @@ def test_what_steers_an_attempt_takes_seconds_or_a_timedelta() -> None:
 def test_the_tree_at_the_top_of_the_errors_is_the_tree_below() -> None:
     drawn = re.findall(r"^[│ ]*[├└]── (\w+)", errors.__doc__ or "", re.M)
     defined = [
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, errors.BuraqError)
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.BuraqError)
     ]
     assert ["BuraqError", *drawn] == sorted(defined, key=["BuraqError", *drawn].index)
     assert all(vars(errors)[name].__doc__ for name in defined)

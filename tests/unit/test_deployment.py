@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from buraq.metrics import NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "deploy/grafana/dashboards/buraq.json"
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
@@ -23,27 +25,7 @@ ALERT_TESTS = ROOT / "deploy/prometheus/alerts_test.yml"
 COMPOSE = ROOT / "docker-compose.yml"
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 
-# TODO: import buraq.metrics.NAMES instead, once that module exists.
-METRICS = {
-    "buraq_tasks_processed_total",
-    "buraq_tasks_failed_total",
-    "buraq_tasks_dlq_total",
-    "buraq_task_duration_seconds",
-    "buraq_worker_panics_total",
-    "buraq_channel_depth",
-    "buraq_tasks_duplicate_total",
-    "buraq_tasks_enqueued_total",
-    "buraq_tasks_retried_total",
-    "buraq_tasks_reclaimed_total",
-    "buraq_tasks_lost_total",
-    "buraq_task_wait_seconds",
-    "buraq_queue_tasks",
-    "buraq_queue_oldest_task_age_seconds",
-    "buraq_workers",
-    "buraq_worker_slots",
-    "buraq_hub_blocked_seconds",
-    "buraq_redis_up",
-}
+METRICS = set(NAMES)
 ORIGINAL_METRICS = {
     "buraq_tasks_processed_total",
     "buraq_tasks_failed_total",
@@ -64,11 +46,7 @@ def metric_names(text: str) -> set[str]:
 def dashboard_queries() -> list[str]:
     board = json.loads(DASHBOARD.read_text())
     panels = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    variables = [
-        variable["definition"]
-        for variable in board["templating"]["list"]
-        if variable["type"] == "query"
-    ]
+    variables = [variable["definition"] for variable in board["templating"]["list"] if variable["type"] == "query"]
     return panels + variables
 
 
@@ -161,9 +139,7 @@ def test_the_health_check_tells_a_healthy_process_from_a_sick_one(
     filled = {k: v.format(port=health_server.server_port) for k, v in settings.items()}
     env = {"PATH": os.environ["PATH"], **filled}
 
-    check = subprocess.run(
-        [sys.executable, *healthcheck()[1:]], env=env, capture_output=True, timeout=20
-    )
+    check = subprocess.run([sys.executable, *healthcheck()[1:]], env=env, capture_output=True, timeout=20)
 
     assert (check.returncode == 0) is healthy, check.stderr.decode()
 

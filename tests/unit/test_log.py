@@ -47,9 +47,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def record(
-    event: str, /, *args: object, name: str = "buraq.worker", **extra: object
-) -> logging.LogRecord:
+def record(event: str, /, *args: object, name: str = "buraq.worker", **extra: object) -> logging.LogRecord:
     made = logging.LogRecord(name, logging.WARNING, "file.py", 1, event, args, None)
     made.__dict__.update(extra)
     made.created = 1_795_287_120.1234567
@@ -60,9 +58,7 @@ def record(
 
 
 def test_a_json_line_has_time_level_logger_event_and_the_facts() -> None:
-    line = JsonFormatter().format(
-        record("buried %s", "task", task_id="t1", seconds=0.5, tags=["a"])
-    )
+    line = JsonFormatter().format(record("buried %s", "task", task_id="t1", seconds=0.5, tags=["a"]))
     assert line.startswith('{"ts": "2026-11-21T')
     assert json.loads(line) == {
         "ts": "2026-11-21T18:52:00.123Z",
@@ -96,9 +92,7 @@ def test_no_traceback_no_exc() -> None:
 
 
 def test_a_fact_does_not_hide_what_every_line_has() -> None:
-    line = json.loads(
-        JsonFormatter().format(record("said", event="mine", level=3, exc="none", ts=1))
-    )
+    line = json.loads(JsonFormatter().format(record("said", event="mine", level=3, exc="none", ts=1)))
     assert (line["event"], line["level"]) == ("said", "warning")
     assert (line["event_"], line["level_"], line["exc_"], line["ts_"]) == ("mine", 3, "none", 1)
 
@@ -142,9 +136,7 @@ def test_a_fact_that_json_cannot_hold_does_not_lose_the_line(fact: object, held:
 
 
 def test_a_text_line_has_time_level_event_and_a_tail_of_facts() -> None:
-    line = TextFormatter().format(
-        record("redis unreachable", seconds=5, error="no route", empty="")
-    )
+    line = TextFormatter().format(record("redis unreachable", seconds=5, error="no route", empty=""))
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.123 warning  redis unreachable "
         r'seconds=5 error="no route" empty=""',
@@ -273,9 +265,7 @@ def test_lines_go_to_the_standard_error_of_the_moment(
 
 
 @pytest.mark.parametrize(("format", "level"), [("xml", "info"), ("json", "loud")])
-def test_an_unknown_format_or_level_changes_nothing(
-    root: logging.Logger, format: str, level: str
-) -> None:
+def test_an_unknown_format_or_level_changes_nothing(root: logging.Logger, format: str, level: str) -> None:
     before = root.level, root.handlers[:]
     with pytest.raises(ValueError, match=f"(?i){format}|{level}"):
         configure(format, level, io.StringIO())
@@ -318,9 +308,7 @@ def test_another_event_level_or_key_is_not_the_same(quiet: RateLimited) -> None:
     assert not quiet.warning("redis unreachable", key="refused")
 
 
-def test_a_line_below_the_level_does_not_count_as_said(
-    quiet: RateLimited, root: logging.Logger
-) -> None:
+def test_a_line_below_the_level_does_not_count_as_said(quiet: RateLimited, root: logging.Logger) -> None:
     configure("json", "error", io.StringIO())
     assert not quiet.warning("redis unreachable")
     root.setLevel(logging.WARNING)
@@ -338,9 +326,7 @@ def test_the_traceback_comes_along(quiet: RateLimited) -> None:
     assert "ConnectionError: refused" in str(line["exc"])
 
 
-def test_keys_without_end_do_not_fill_the_memory(
-    quiet: RateLimited, clock: SimpleNamespace
-) -> None:
+def test_keys_without_end_do_not_fill_the_memory(quiet: RateLimited, clock: SimpleNamespace) -> None:
     configure("json", "critical", io.StringIO())
     for n in range(10_000):
         clock.now = 100.0 + n * 0.01

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from redis import Redis
+
+from tests.servers import Server
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -104,8 +107,35 @@ def test_the_wheel_has_one_version_and_the_licence(installed: dict[str, Any]) ->
     assert installed["licensed"]
 
 
-# TODO: a task runs on the installed wheel. Give `run("-c", …, PYTHONPATH=str(site), REDIS_URL=…)`
-# a program that enqueues a task and works it off, with the server of the shared fixture.
+TASK = """
+from gevent import monkey; monkey.patch_all()
+import buraq
+from buraq import Buraq
+from buraq.worker.worker import Worker
+import gevent
+
+queue = Buraq()
+ran = []
+
+@queue.task
+def greet(name):
+    ran.append(name)
+
+greet.enqueue("wheel")
+worker = Worker(queue, concurrency=1, burst=True)
+worker.start()
+with gevent.Timeout(20):
+    while not worker.done:
+        gevent.sleep(0.01)
+worker.stop(1)
+print(buraq.__file__, *ran)
+"""
+
+
+def test_a_task_runs_on_the_installed_wheel(site: Path, redis: Redis, server: Server) -> None:
+    said = run("-c", TASK, PYTHONPATH=str(site), REDIS_URL=server.url)
+
+    assert said.split() == [str(site / "buraq" / "__init__.py"), "wheel"]
 
 
 def pins(file: str) -> Iterator[Requirement]:

@@ -99,16 +99,17 @@ class Fetching:
 
 
 class Settling:
-    """A settler, and what it confirmed: the task's id, whether it was committed, whether that is sure."""
+    """A settler, and what it confirmed: each task's id and "committed", "lost" or "unknown"."""
 
     def __init__(self, app: Buraq, worker: str, holdings: Holdings, server: Connections | None = None) -> None:
-        self.confirmed: list[tuple[str, bool, bool]] = []
+        self.confirmed: list[tuple[str, str]] = []
         self.holdings = holdings
         self.settler = Settler(server or app.backend.server, worker, holdings, app.backend.broker, self._confirm)
 
     def _confirm(self, row: Settlement, committed: bool, sure: bool) -> None:
         task = row.delivery.task
-        self.confirmed.append((task.id if task else "", committed, sure))
+        word = "committed" if committed else "lost" if sure else "unknown"
+        self.confirmed.append((task.id if task else "", word))
 
     def end(self, delivery: Delivery, outcome: Outcome) -> None:
         self.settler.ended(settlement(delivery, outcome))
@@ -133,7 +134,7 @@ class Ends(Queue):
 
 
 def ids(deliveries: list[Delivery]) -> list[str]:
-    return [task_of(delivery).id for delivery in deliveries]
+    return [delivery.task.id if read(delivery).task else "?" for delivery in deliveries]
 
 
 # -- what the server says

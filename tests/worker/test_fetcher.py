@@ -422,7 +422,7 @@ def test_what_was_settled_while_it_looked_is_not_adopted(
     proxy.heal()  # the answer says that two are pending
     look.get(timeout=PATIENT)
 
-    assert settling.confirmed == [("t1", True, True)]
+    assert settling.confirmed == [("t1", "committed")]
     assert ids(proxied.dispatched) == ["t1", "t2"], "t1 does not start again"
     assert len(proxied.holdings) == 1
 
