@@ -66,6 +66,7 @@ class Fetcher(Loop):
         block: float = 2.0,
     ) -> None:
         super().__init__()
+        self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
         self.room = Event()  # set by whoever frees a slot
         self.quiet_walks = 0  # walks in a row that found nothing
         self._server = server
@@ -107,9 +108,9 @@ class Fetcher(Loop):
         if self._broken or time.monotonic() - self._reconciled > self._lease.ttl:
             self.reconcile()
         free = self._free()
-        if free <= 0:
+        if free <= 0 or self.held_up():
             self.room.clear()
-            if self._free() <= 0:
+            if self._free() <= 0 or self.held_up():
                 self.room.wait(1.0)
             return
         found = self.walk(free)

@@ -60,6 +60,7 @@ class Settler(Loop):
         self._ended: deque[Settlement] = deque()
         self._number = 0
         self._round: list[Group] = []  # sent, and not confirmed
+        self._sent = 0  # outcomes in it
         self._resent = False
         self._loaded = False
 
@@ -76,7 +77,7 @@ class Settler(Loop):
     @property
     def pending(self) -> int:
         """How many outcomes are not confirmed yet."""
-        return len(self._ended) + sum(len(group.batch) for group in self._round)
+        return len(self._ended) + self._sent
 
     def step(self) -> None:
         """Settle one round, or wait for something to settle."""
@@ -129,6 +130,7 @@ class Settler(Loop):
                 size = _size(row)
             group.batch.append(row)
             sizes[lane] = size
+        self._sent = sum(len(group.batch) for group in groups)
         return groups
 
     def _take_in(self, replies: list[object]) -> None:
@@ -145,6 +147,7 @@ class Settler(Loop):
                 self._holdings.settled(row.delivery)
                 self._confirmed(row, position not in settled.gone, sure)
         self._round = []
+        self._sent = 0
         if refused is not None:
             raise refused
 

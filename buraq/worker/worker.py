@@ -31,7 +31,7 @@ from buraq.worker.slots import RELEASED, Slots
 log = logging.getLogger(__name__)
 
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
-UNSETTLED_MOST = 1000  # outcomes that are not written yet; more are no gain, and all run again after a crash
+UNSETTLED_MOST = 1000  # outcomes that are not written yet
 _BURST_BLOCK = 0.05
 
 
@@ -88,12 +88,14 @@ class Worker:
             backend.server,
             self.lease,
             self.holdings,
-            free=self._free,
+            free=lambda: self.slots.free,
             dispatch=self.slots.dispatch,
             hand_back=lambda delivery: self.slots.end(delivery, RELEASED, 0),
             batch=config.fetch_batch_size,
             block=_BURST_BLOCK if burst else config.block_timeout,
         )
+        # What has run and is not written runs again after a crash: not too much of that.
+        self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
         self.promoter = Promoter(backend.server.shared, self._covered)
         self.reclaimer = Reclaimer(
             backend.server.shared,
@@ -113,10 +115,6 @@ class Worker:
 
     def _in_flight(self) -> int:
         return self.slots.load
-
-    def _free(self) -> int:
-        """Return how many deliveries may start; none while many outcomes are unwritten: a crash would repeat them."""
-        return self.slots.free if self.settler.pending < UNSETTLED_MOST else 0
 
     def _room(self) -> None:
         if not self.fetcher.room.is_set():

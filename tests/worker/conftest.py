@@ -7,18 +7,32 @@ import pytest
 from redis import Redis
 
 from buraq.app import Buraq
+from buraq.connection import Server as Connections
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.servers import Server
 from tests.worker.parts import Counters
 
 
+@pytest.fixture(autouse=True)
+def no_connection_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what the parts of a worker opened: taken apart, none of them closes the others' connections."""
+    opened, original = [], Connections.connection
+
+    def connection(self: Connections, answer_timeout: float) -> object:
+        opened.append(original(self, answer_timeout))
+        return opened[-1]
+
+    monkeypatch.setattr(Connections, "connection", connection)
+    yield
+    for one in opened:
+        one.disconnect()
+
+
 @pytest.fixture
-def app(server: Server, redis: Redis) -> Iterator[Buraq]:
-    """A queue on the session's server, which is empty."""
-    app = Buraq(redis_url=server.unix_url, retry_backoff="0s")
-    yield app
-    app.backend.server.shared.close()
+def app(server: Server, redis: Redis) -> Buraq:
+    """A queue on the session's server, which is empty. A task that fails runs again at once."""
+    return Buraq(redis_url=server.unix_url, retry_backoff="0s")
 
 
 @pytest.fixture

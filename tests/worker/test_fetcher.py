@@ -1,7 +1,7 @@
 """The fetcher takes what free slots can start, from all queues, and knows all that is pending under its name."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import gevent
 import pytest
@@ -51,13 +51,11 @@ def fetching(app: Buraq, lease: Lease) -> Fetching:
 
 
 @pytest.fixture
-def proxied(app: Buraq, lease: Lease, proxy: Proxy) -> Iterator[Fetching]:
+def proxied(app: Buraq, lease: Lease, proxy: Proxy) -> Fetching:
     """The same, with a proxy before the server."""
-    server = Connections.from_url(proxy.url)
-    fetching = Fetching(app, lease, server=server)
+    fetching = Fetching(app, lease, server=Connections.from_url(proxy.url))
     fetching.step()
-    yield fetching
-    server.shared.close()
+    return fetching
 
 
 def is_fetch(request: bytes) -> bool:

@@ -1,7 +1,6 @@
 """The settler writes each outcome once, many in one pipeline, whatever happens to the connection."""
 
 import time
-from collections.abc import Iterator
 
 import gevent
 import pytest
@@ -60,13 +59,11 @@ def settling(app: Buraq, fetching: Fetching) -> Settling:
 
 
 @pytest.fixture
-def proxied(app: Buraq, redis: Redis, fetching: Fetching, proxy: Proxy) -> Iterator[Settling]:
+def proxied(app: Buraq, redis: Redis, fetching: Fetching, proxy: Proxy) -> Settling:
     """A settler with a proxy before its server, which has the scripts: the first request is the one that counts."""
     for name in ("complete", "retry", "bury", "release"):
         redis.script_load(load(name).source)
-    server = Connections.from_url(proxy.url)
-    yield Settling(app, WORKER, fetching.holdings, server)
-    server.shared.close()
+    return Settling(app, WORKER, fetching.holdings, Connections.from_url(proxy.url))
 
 
 def deliveries(app: Buraq, fetching: Fetching, count: int, queue: str = "default", **options: str) -> list[Delivery]:
