@@ -85,29 +85,43 @@ class Slots:
         self._inbox.put(delivery)
 
     def _live(self, slot: int) -> None:
-        """Run deliveries one after the other. A slot that breaks is replaced, its delivery handed back."""
-        while True:
-            delivery: Delivery | None = self._inbox.get()
+        """Run deliveries one after the other, until killed."""
+        while not self._killed:
+            try:
+                delivery: Delivery | None = self._inbox.get()
+            except BaseException as error:  # a timeout that a task did not cancel, a kill that comes after its end
+                if not self._killed:
+                    log.warning("a task left behind what went off after its end", extra={"error": describe(error)})
+                continue
             while delivery is not None:
-                try:
-                    self.work(delivery, slot)
-                except gevent.GreenletExit:
-                    raise
-                except BaseException:
-                    log.exception("slot broke outside of task code", extra={"slot": slot})
-                    self._panicked()
-                    self.end(delivery, RELEASED, slot)
-                self.load -= 1
-                self._room()
+                self._attend(delivery, slot)
                 if self._killed:
                     return
                 delivery = self._next_held(delivery)
 
+    def _attend(self, delivery: Delivery, slot: int) -> None:
+        """Work on a delivery. When that breaks outside of task code, it is handed back, and the slot goes on."""
+        try:
+            self.work(delivery, slot)
+        except BaseException:
+            if not self._killed:
+                log.exception("slot broke outside of task code", extra={"slot": slot})
+                self._panicked()
+            self.end(delivery, RELEASED, slot)
+        finally:
+            self.load -= 1
+            self._room()
+
     def end(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
         """Give a delivery its outcome, once."""
-        if not delivery.ended:
-            delivery.ended = True
+        if delivery.ended:
+            return
+        delivery.ended = True
+        try:
             self._ended(delivery, outcome, slot)
+        except BaseException:
+            delivery.ended = False  # nobody has it: it can be handed back
+            raise
 
     # -- one delivery
 
@@ -157,15 +171,17 @@ class Slots:
         """Ask whose idempotency key it is: the task came by a plain XADD, so nobody has asked yet."""
         backend = self._app.backend
         call = backend.broker(delivery.queue.name).duplicate(delivery, task)
+        gone: Outcome = RELEASED  # what will be found to be no longer ours
         while not self.stopping:
             try:
                 said = backend.server.shared.call(call)
             except (*Unreachable, ResponseError) as error:
                 log.debug("idempotency key not asked", extra={"error": str(error)})
+                gone = DUPLICATE  # the answer that was lost may have dropped it
                 gevent.sleep(0.1)
                 continue
             delivery.claimed = said == b"OWNED"
-            return None if said == b"OWNED" else DUPLICATE
+            return None if delivery.claimed else gone if said == b"GONE" else DUPLICATE
         return RELEASED
 
     def _hold(self, delivery: Delivery, task: Task, limit: int, slot: int) -> None:
@@ -235,7 +251,9 @@ class Slots:
     def _failed(self, task: Task, function: TaskFunction[..., Any], error: BaseException) -> Outcome:
         try:
             outcome = failed(task, error, function.policy)
-        except Exception as broken:  # a backoff function of the user's, or an error that cannot be shown
+        except BaseException as broken:  # a backoff function of the user's
+            if self.stopping and isinstance(broken, gevent.GreenletExit):
+                return RELEASED
             log.exception("failure could not be judged", extra={"error": describe(error)})
             return Dead("exhausted", f"{describe(error)}; and its retry could not be decided: {describe(broken)}")
         expected = isinstance(error, TaskControl)
@@ -268,7 +286,8 @@ class Slots:
     def kill(self, timeout: float = 1.0) -> None:
         """End what still runs. Its deliveries are handed back, of a task that does not let itself be ended too."""
         self._killed = True
-        gevent.killall(self._greenlets, block=True, timeout=timeout)
+        gevent.killall(self._greenlets, block=False)
+        gevent.joinall(self._greenlets, timeout=timeout)
 
 
 def run_task(delivery: Delivery, app: Buraq, function: TaskFunction[..., Any], payload: dict[str, Any]) -> Any:
