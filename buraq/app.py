@@ -13,12 +13,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 import redis
 
 from buraq.backend import Backend
-from buraq.broker import ENQUEUE_BATCH, Item, Verdict
+from buraq.broker import Item, Verdict
 from buraq.config import Config
 from buraq.errors import ConfigError, DuplicateTaskType, EnqueueError
 from buraq.handle import TaskHandle
 from buraq.keys import DEFAULT_QUEUE, NORMAL, PRIORITIES
 from buraq.options import Binder, Options, given_seconds, texts
+from buraq.producer import ROUND
 from buraq.retry import Backoff, Policy, seconds
 from buraq.task import Ids, encode, timestamp
 
@@ -348,8 +349,8 @@ class Buraq:
         items = [self._item(backend, task_type, payload, options) for payload in payloads]
         broker = backend.broker(options.queue or DEFAULT_QUEUE)
         handles: list[TaskHandle] = []
-        for start in range(0, len(items), ENQUEUE_BATCH):
-            chunk = items[start : start + ENQUEUE_BATCH]
+        for start in range(0, len(items), ROUND):
+            chunk = items[start : start + ROUND]
             verdicts = backend.producer.send(broker, chunk)
             handles += [
                 self._handle(backend, task_type, item, verdicts.get(n), broker.keys.name)

@@ -1,7 +1,7 @@
 """What the Go original leaves behind: it acks entries and never deletes them.
 
-They take memory, they count as waiting, and should the consumer group be lost they would all run again. So a worker says
-that they are there, and `buraq tidy` deletes them when it is asked to.
+They take memory, they count as waiting, and should the consumer group be lost they would all run again. So a worker
+says that they are there, and `buraq tidy` deletes them when it is asked to.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError, TryAgainError
 
 from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, MEMO_LIFE_MS, Broker, Item, Verdict
 from buraq.connection import Link, Server, Unreachable
 from buraq.errors import ConfigError, EnqueueError, QueueUnavailable
-from buraq.scripts import Argument
+from buraq.scripts import Argument, Call
 from buraq.values import Durability
 
 # Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
@@ -31,6 +31,7 @@ from buraq.values import Durability
 _PASSING_CLASSES = (ReadOnlyError, ClusterDownError, TryAgainError)
 _PASSING_WORDS = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
 _REPLICA = "cannot be used with replica instances"  # what WAIT and WAITAOF say to one
+ROUND = 400  # items that travel together
 _ATTEMPTS = 3  # in one ENQUEUE_TIMEOUT, when answers do not come at all
 _PAUSE = 0.02  # seconds between attempts when the connection is refused
 _LATE = 0.12  # seconds; an idle server looks every 100 ms whether a WAIT is over
@@ -63,33 +64,50 @@ class _Waiter:
 
 
 class _Batch:
-    """What travels together, under one number."""
+    """What travels together, under one number: for each queue one call or, of many items, several."""
 
     def __init__(self, number: int, producer: str, waiters: list[_Waiter]) -> None:
         self.waiters = waiters
-        self.by_broker: dict[Broker, list[_Waiter]] = {}
+        self.brokers: dict[Broker, list[tuple[_Waiter, int]]] = {}
         for waiter in waiters:
-            self.by_broker.setdefault(waiter.broker, []).append(waiter)
-        self.calls = [
-            broker.enqueue([item for waiter in waiters for item in waiter.items], producer, number)
-            for broker, waiters in self.by_broker.items()
-        ]
+            places = self.brokers.setdefault(waiter.broker, [])
+            places += [(waiter, n) for n in range(len(waiter.items))]
+        self.calls: list[Call] = []
+        self._parts: list[tuple[Broker, list[tuple[_Waiter, int]]]] = []
+        for broker, places in self.brokers.items():
+            for part, some in enumerate(_cut(places)):
+                items = [waiter.items[n] for waiter, n in some]
+                # The server remembers its reply to each part.
+                name = f"{producer}:{part}" if part else producer
+                self.calls.append(broker.enqueue(items, name, number))
+                self._parts.append((broker, some))
         self.memo = waiters[0].broker.keys.accepted(producer)
 
     def share(self, replies: Sequence[object]) -> None:
         """Give each caller its part of the replies."""
-        for (broker, waiters), reply in zip(self.by_broker.items(), replies, strict=True):
-            verdicts = broker.verdicts(reply) if isinstance(reply, list) else {}
-            start = 0
-            for waiter in waiters:
-                if isinstance(reply, Exception):
-                    waiter.error = EnqueueError(waiter.items[0].id, str(reply))
-                elif verdicts:
-                    for n in range(len(waiter.items)):
-                        if start + n in verdicts:
-                            waiter.verdicts[n] = verdicts[start + n]
-                start += len(waiter.items)
-                waiter.finish()
+        for (broker, places), reply in zip(self._parts, replies, strict=True):
+            if isinstance(reply, Exception):
+                for waiter, n in places:
+                    waiter.error = waiter.error or EnqueueError(waiter.items[n].id, str(reply))
+            elif isinstance(reply, list) and reply:
+                for position, verdict in broker.verdicts(reply).items():
+                    waiter, n = places[position]
+                    waiter.verdicts[n] = verdict
+        for waiter in self.waiters:
+            waiter.finish()
+
+
+def _cut(places: list[tuple[_Waiter, int]]) -> Iterator[list[tuple[_Waiter, int]]]:
+    """Cut items into parts that a script may take."""
+    part: list[tuple[_Waiter, int]] = []
+    size = 0
+    for waiter, n in places:
+        size += len(waiter.items[n].payload)
+        if part and (len(part) >= ENQUEUE_BATCH or size > BATCH_BYTES):
+            yield part
+            part, size = [], len(waiter.items[n].payload)
+        part.append((waiter, n))
+    yield part
 
 
 class Producer:
@@ -101,7 +119,7 @@ class Producer:
         _producers.add(self)
 
     def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict]:
-        """Send at most `ENQUEUE_BATCH` items of one queue; return the verdict on each that was not simply accepted.
+        """Send at most `ROUND` items of one queue; return the verdict on each that was not simply accepted.
 
         Raises `QueueUnavailable` when the server did not answer in time: then each of them may have been accepted, and
         sending it again with the same id is safe. Raises `EnqueueError` when the server refused the whole batch, and
@@ -150,8 +168,10 @@ class _Line:
         # A caller can be killed wherever it waits; in plain threads Ctrl-C can strike anywhere. `_leave` mends it all.
         try:
             self._join(waiter)
+            # Without a timeout, which would cost more than all the rest: a leader gives up at its own deadline, before
+            # ours, and hands over to the next one in line.
             if waiter.ready is not None:
-                waiter.ready.acquire(timeout=self._timeout)
+                waiter.ready.acquire()
             while waiter.leads and not waiter.done:
                 if not self._deliver(deadline):
                     break
@@ -213,7 +233,7 @@ class _Line:
                 items = self._waiting[0].items
                 count += len(items)
                 size += sum(len(item.payload) for item in items)
-                if waiters and (count > ENQUEUE_BATCH or size > BATCH_BYTES):
+                if waiters and (count > ROUND or size > 2 * BATCH_BYTES):
                     break
                 waiters.append(self._waiting.popleft())
             self._number += 1
@@ -226,7 +246,7 @@ class _Line:
         while not self.orphaned and time.monotonic() < deadline:
             batch = self._next_batch()
             try:
-                self._register([broker.keys.name for broker in batch.by_broker])
+                self._register([broker.keys.name for broker in batch.brokers])
                 replies = self._link.calls(batch.calls)
                 passing = [reply for reply in replies if _passes(reply)]
                 if not passing:

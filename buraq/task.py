@@ -6,7 +6,6 @@ import contextvars
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -159,9 +158,17 @@ class Ids:
         return f"{(time.time_ns() // 1_000_000) << 80 | self._random.getrandbits(80):032x}"
 
 
+_second: tuple[int, str] = (0, "")  # the last one that was written
+
+
 def timestamp() -> str:
     """Return now as the wire format has it: RFC 3339 in UTC, with microseconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    global _second
+    second, rest = divmod(time.time_ns(), 1_000_000_000)
+    last = _second
+    if last[0] != second:
+        last = _second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{last[1]}.{rest // 1000:06d}Z"
 
 
 class Delivery:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from buraq import log
+from buraq.cli.failures import USAGE
 from buraq.cli.options import Parsed, setting_option
 from buraq.cli.session import Session, resolved
+from buraq.config import Config
+from buraq.errors import ConfigError
+from buraq.target import TargetError, load
 from buraq.values import Address, parse_address
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that cannot be loaded
 
 
 @click.command()
@@ -57,12 +67,34 @@ def api(
     if host is not None or port is not None:
         written = f"{host if host is not None else where.host}:{where.port if port is None else port}"
         where = Parsed(parse_address, "address").convert(written, None, ctx)
-    log.configure(config.log_format, config.log_level)
     options: dict[str, Any] = {} if workers is None else {"workers": workers}
     with resolved(config) as config:
-        # Here, because they import Flask and gunicorn, which most commands do not need.
-        from buraq.target import load
+        # Here, because it imports Flask and gunicorn, which most commands do not need.
         from buraq.web.serve import serve
 
-        name = config.app
-        serve((lambda: load(name)) if name else None, config, where, **options)
+        if config.app is None:
+            serve(None, config, where, **options)
+        _serve_target(session, config.app, config, where, options)
+
+
+def _serve_target(session: Session, target: str, config: Config, where: Address, options: dict[str, Any]) -> NoReturn:
+    """Serve the API of a target. What its own code says of stream names and the like holds, so `config` does not."""
+    from gunicorn.errors import AppImportError
+
+    from buraq.web import create_app
+    from buraq.web.serve import Application, settings
+
+    def load_app() -> Flask:
+        try:
+            return create_app(session.use_url(load(target), config))
+        except (ConfigError, TargetError) as error:
+            raise AppImportError(f"Error: {error}") from error  # gunicorn prints it and does not try again
+
+    parent = os.getpid()
+    try:
+        Application(load_app, {**settings(config, where), **options}).run()
+    except SystemExit as end:
+        if os.getpid() == parent and end.code == APP_LOAD_ERROR:
+            sys.exit(USAGE)
+        raise
+    sys.exit(0)

@@ -75,11 +75,15 @@ class Session:
                 "embedded:///path or redis://localhost:6379/0",
             )
         with resolved(config) as config:
-            app = load(config.app) if config.app else Buraq(config)
-            if self.url is not None and app.config.redis_url != config.redis_url:
-                app.use(dataclasses.replace(app.config, redis_url=config.redis_url))
+            app = self.use_url(load(config.app), config) if config.app else Buraq(config)
             with reached(app.backend):
                 yield app
+
+    def use_url(self, app: Buraq, config: Config) -> Buraq:
+        """Let --url win over what a target's own code says of the server; all else that it says holds."""
+        if self.url is not None and app.config.redis_url != config.redis_url:
+            app.use(dataclasses.replace(app.config, redis_url=config.redis_url))
+        return app
 
 
 @contextmanager

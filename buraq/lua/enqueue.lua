@@ -34,15 +34,15 @@ if memo then
   end
 end
 
--- Found after the first XADD, these would leave tasks that the index does not know.
-redis.call('ZCARD', KEYS[7])
-redis.call('HLEN', KEYS[8])
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
-local letters = {'h', 'n', 'l'}
-local at = {h = 1, n = 2, l = 3, f = 4, s = 5, d = 6}
-local reply, rows, due_rows, task_rows, ids, taken, claims, heard = {}, {}, {}, {}, {}, {}, {}, true
-for i = 7, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+local letters, at = {'h', 'n', 'l'}, {h = 1, n = 2, l = 3, f = 4, s = 5, d = 6}
+local reply, rows, due_rows, task_rows, ids, taken, claims, heard, later = {}, {}, {}, {}, {}, {}, {}, true, false
+for i = 7, #ARGV, 5 do
+  ids[#ids + 1], later = ARGV[i], later or ARGV[i + 2] ~= ''
+end
+-- Found after the first XADD, these would leave tasks that the index does not know.
+if later then redis.call('ZCARD', KEYS[7]); redis.call('HLEN', KEYS[8]) end
 local places = redis.call('HMGET', KEYS[9], unpack(ids))
 
 -- A row may be stale (a task settled by someone who does not keep the index): the place decides.

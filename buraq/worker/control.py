@@ -25,6 +25,7 @@ class Control(Loop):
     def __init__(self, worker: Worker) -> None:
         super().__init__()
         self.seen: set[str] = set()  # queues that exist on the server
+        self.looked = False  # whether that is known yet
         self._worker = worker
         self._link = worker.app.backend.server.shared
         self._types_written = 0.0
@@ -33,6 +34,8 @@ class Control(Loop):
         """Do what is due."""
         worker = self._worker
         worker.lease.log_reports()
+        if worker.lease.stopped:  # nobody else looks after it
+            raise RuntimeError("the lease thread ended by itself")
         metrics = worker.metrics
         metrics.slots(worker.slots.busy, worker.slots.concurrency)
         metrics.channel_depth(worker.slots.waiting)
@@ -50,7 +53,8 @@ class Control(Loop):
         backend = self._worker.app.backend
         [names] = self._link.commands([("SMEMBERS", backend.names.queues)])
         if isinstance(names, list | set):
-            self.seen = {name.decode() for name in names}
+            self.seen = {name.decode(errors="replace") for name in names}
+            self.looked = True
         wanted = self._worker.queues_now()
         self._worker.facts.queues = ",".join(wanted)
         if [broker.keys.name for broker in self._worker.lease.brokers] != wanted:

@@ -93,7 +93,8 @@ class Fetcher(Loop):
         if not self._lease.valid or not self._lease.covered:
             self._stopping.wait(0.02)
             return
-        self.brokers = self._lease.covered
+        if self.brokers != self._lease.covered:
+            self.brokers, self.quiet_walks = self._lease.covered, 0
         try:
             self._fetch()
         except Unreachable:

@@ -177,4 +177,5 @@ def _culprit(frame: FrameType | None) -> tuple[Delivery | None, str]:
 
 def leases_of(replies: Sequence[bytes]) -> dict[str, float]:
     """Read ZRANGE … WITHSCORES: worker process to lease expiry in server ms."""
-    return {name.decode(): float(score) for name, score in zip(replies[::2], replies[1::2], strict=True)}
+    rows = zip(replies[::2], replies[1::2], strict=True)
+    return {name.decode(errors="replace"): float(score) for name, score in rows}

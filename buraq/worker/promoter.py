@@ -17,20 +17,34 @@ class Promoter(Loop):
     name = "promote"
     interval = _LATE
 
-    def __init__(self, link: SharedLink, brokers: Callable[[], tuple[Broker, ...]]) -> None:
+    def __init__(
+        self,
+        link: SharedLink,
+        brokers: Callable[[], tuple[Broker, ...]],
+        promoted: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
         self._link = link
         self._brokers = brokers
-        self.rounds = 0  # how often all queues were looked at
+        self._promoted = promoted
+        self.brokers: tuple[Broker, ...] = ()  # the queues that were looked at last
+        self.quiet_rounds = 0  # looks in a row at all of them that found nothing due
 
     def step(self) -> None:
         """Promote what is due; again at once where a batch was full."""
         soonest = int(_LATE * 1000)
-        for broker in self._brokers():
+        brokers = self._brokers()
+        if brokers != self.brokers:
+            self.brokers, self.quiet_rounds = brokers, 0
+        found = 0
+        for broker in brokers:
             moved, next_ms = self._link.call(broker.promote())
+            found += moved
             if moved >= PROMOTE_BATCH:
                 soonest = 0
             elif next_ms >= 0:
                 soonest = min(soonest, next_ms)
         self.interval = soonest / 1000
-        self.rounds += 1
+        self.quiet_rounds = 0 if found else self.quiet_rounds + 1
+        if found:
+            self._promoted()

@@ -86,7 +86,7 @@ class Reclaimer(Loop):
                 continue  # no such stream or group: the fetcher makes it
             for row in reply:
                 facts = dict(zip(row[::2], row[1::2], strict=False))
-                name = facts[b"name"].decode()
+                name = facts[b"name"].decode(errors="replace")
                 if leases.get(name, 0.0) > now_ms or name == self._lease.name:
                     continue
                 if OUR_NAME.search(name) or int(facts[b"idle"]) > FOREIGN_IDLE_MS:

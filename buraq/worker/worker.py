@@ -96,7 +96,7 @@ class Worker:
         )
         # What has run and is not written runs again after a crash: not too much of that.
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
-        self.promoter = Promoter(backend.server.shared, self._covered)
+        self.promoter = Promoter(backend.server.shared, self._covered, self._look_again)
         self.reclaimer = Reclaimer(
             backend.server.shared,
             self.lease,
@@ -115,6 +115,10 @@ class Worker:
 
     def _in_flight(self) -> int:
         return self.slots.load
+
+    def _look_again(self) -> None:
+        """Have a burst look twice more before it is done."""
+        self.fetcher.quiet_walks = 0
 
     def _room(self) -> None:
         if not self.fetcher.room.is_set():
@@ -150,7 +154,7 @@ class Worker:
         """Count what the server confirmed. A commit of somebody else's is not ours to count."""
         delivery, outcome, metrics = row.delivery, row.outcome, self.metrics
         self._room()
-        self.fetcher.quiet_walks = 0  # what it enqueued may be waiting since: a burst looks again
+        self._look_again()  # what it enqueued may be waiting since
         if not committed:
             log.warning(
                 "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
@@ -226,8 +230,10 @@ class Worker:
         """Whether a burst has worked off all that there was."""
         return (
             self.burst
+            and self.control.looked
+            and self.fetcher.brokers == self.promoter.brokers == self.lease.brokers
             and self.fetcher.quiet_walks >= 2
-            and self.promoter.rounds >= 2
+            and self.promoter.quiet_rounds >= 1
             and not len(self.holdings)
             and not self.settler.pending
         )
