@@ -167,9 +167,14 @@ class Buraq:
         """The settings in force. Raises `ConfigError` naming the variable that is wrong."""
         return self.backend.config
 
-    def use(self, config: Config) -> None:
-        """Take these settings from now on. For the command line, before anything is connected."""
-        self._backend = Backend(config, self._client)
+    def use(self, config: Config | None = None, *, client: redis.Redis | None = None) -> None:
+        """Take these settings, or the server of this client, from now on.
+
+        For the command line, and for tests of a program whose queue is made when its module is imported:
+        `queue.use(client=fakeredis.FakeRedis())`. What was sent before is where it was sent.
+        """
+        self._client = client or self._client
+        self._backend = Backend(config or self.config, self._client)
 
     def init_app(self, app: Any) -> None:
         """Join a Flask app: settings from its `BURAQ_…` config, state in `app.extensions["buraq"]`.

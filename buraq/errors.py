@@ -123,12 +123,14 @@ class QueueUnavailable(BuraqError):
     Enqueueing again with the same id is safe: a task that was accepted is not added twice.
     """
 
-    def __init__(self, task_ids: Sequence[str], seconds: float) -> None:
+    def __init__(self, task_ids: Sequence[str], seconds: float, reason: str = "") -> None:
         self.task_ids = tuple(task_ids)
         self.seconds = seconds
+        self.reason = reason
         what = "task" if len(self.task_ids) == 1 else f"{len(self.task_ids)} tasks:"
+        cause = f" ({reason.rstrip('.')}; do REDIS_URL or REDIS_ADDR point to it?)" if reason else ""
         super().__init__(
-            f"the server did not answer within {seconds:g}s (ENQUEUE_TIMEOUT); "
+            f"the server did not answer within {seconds:g}s (ENQUEUE_TIMEOUT){cause}; "
             f"{what} {_listed(self.task_ids, 3)} may or may not have been accepted: "
             "enqueue again with the same id, which is safe"
         )

@@ -247,7 +247,8 @@ class Feed:
             try:
                 self._listen()
             except (RedisError, *Unreachable) as error:
-                _log.warning("event_subscription_lost", extra={"error": str(error)})
+                if not self._closed:
+                    _log.warning("event subscription lost", extra={"error": str(error)})
             with self.news:
                 self._broken = self._broken or self._live
                 self._live = False

@@ -180,7 +180,8 @@ class _Line:
         if waiter.error is not None:
             raise waiter.error
         if not waiter.done:
-            raise QueueUnavailable([item.id for item in items], self._timeout) from self._trouble
+            why = str(self._trouble) if self._trouble is not None else ""
+            raise QueueUnavailable([item.id for item in items], self._timeout, why) from self._trouble
         return waiter.verdicts
 
     def _join(self, waiter: _Waiter) -> None:

@@ -67,6 +67,9 @@ def decode(raw: bytes) -> Task:
     for name in ("id", "type"):
         if type(members.get(name)) is not str or not members[name]:
             raise Undecodable(f"member {name!r} is missing or not a text")
+    for name in ("id", "type", "idempotency_key"):
+        if not _sendable(members.get(name)):
+            raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
     timeout = _member(members, "timeout", int, 0)
     return Task(
         members["id"],
@@ -81,6 +84,16 @@ def decode(raw: bytes) -> Task:
         timeout / 1e9 if timeout > 0 else None,
         members,
     )
+
+
+def _sendable(value: Any) -> bool:
+    if type(value) is not str or value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def recode(task: Task, **changes: Any) -> bytes:

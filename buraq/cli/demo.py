@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import http.client
 import os
-import socket
 import time
-from typing import Any
 
 import click
 
@@ -16,20 +14,20 @@ from buraq import log
 from buraq.backend import Backend
 from buraq.cli.children import Child, Signals, stop_signals
 from buraq.cli.counts import Counts
-from buraq.cli.failures import Failure
+from buraq.cli.failures import FAILED, USAGE, Failure
 from buraq.cli.options import Parsed
+from buraq.cli.ports import Ports
 from buraq.cli.session import EMBEDDED, Session, put, reached, resolved
-from buraq.config import SETTINGS, Config
-from buraq.errors import ConfigError
+from buraq.config import Config
 from buraq.values import Address, duration, mask_url
 
-LOOPBACK = "127.0.0.1"
 READY = 30.0  # seconds that the API and the worker have to answer
 API_GRACE = 8.0  # seconds that the API has to end
 WORKER_GRACE = 10.0  # seconds above SHUTDOWN_TIMEOUT before the worker is killed
-_PORTS_TRIED = 100
+MOVES = 3  # how often a part that lost its port is started on another one
 
 # What a demo is run with where the environment does not say otherwise: lively, and quick to stop.
+DEMO_STREAM = "buraq_demo"
 LIVELY = {"mock_task_interval": "250ms", "shutdown_timeout": "3s", "log_format": "text"}
 
 
@@ -55,31 +53,35 @@ def demo(session: Session, seconds: float | None, no_api: bool) -> None:
     config = session.config(**{k: v for k, v in LIVELY.items() if k not in given.explicit})
     if "redis_url" not in config.explicit:
         config = dataclasses.replace(config, redis_url=EMBEDDED, explicit=config.explicit | {"redis_url"})
+    elif "stream_name" not in config.explicit:
+        # On a server that others use the demo's worker would bury their tasks as of an unknown type.
+        config = session.config(**{k: v for k, v in LIVELY.items() if k not in given.explicit}, stream_name=DEMO_STREAM)
     log.configure(config.log_format, config.log_level)
-    config = dataclasses.replace(
-        config,
-        api_port=_place(config, "api_port"),
-        metrics_port=_place(config, "metrics_port"),
-    )
     embedded = config.redis_url.startswith("embedded:")
-    with stop_signals() as signals, resolved(config) as config:
-        if signals.count:
-            return
-        with reached(Backend(config)):
-            pass
-        Demo(config, embedded, with_api=not no_api, signals=signals).run(seconds)
+    with Ports() as ports, stop_signals() as signals:
+        config = ports.choose(config, "metrics_port")
+        if not no_api:
+            config = ports.choose(config, "api_port")
+        with resolved(config) as config:
+            if signals.count:
+                return
+            with reached(Backend(config)):
+                pass
+            Demo(config, embedded, not no_api, ports, signals).run(seconds)
 
 
 class Demo:
     """The demo's parts, started and stopped in their order: server, API and worker; worker, API, server."""
 
-    def __init__(self, config: Config, embedded: bool, with_api: bool, signals: Signals) -> None:
+    def __init__(self, config: Config, embedded: bool, with_api: bool, ports: Ports, signals: Signals) -> None:
         self._config = config
         self._embedded = embedded
         self._with_api = with_api
+        self._ports = ports
         self._signals = signals
         self._api: Child | None = None
         self._worker: Child | None = None
+        self._moves = 0
 
     def run(self, seconds: float | None) -> None:
         """Start all parts, say where to look and what flows, and stop them. Raises `Failure` when one of them fails."""
@@ -110,6 +112,7 @@ class Demo:
             value = getattr(config, field)
             put(env, field, f"{value:g}s" if isinstance(value, float) else str(value))
         put(env, "redis_url", config.redis_url)
+        put(env, "stream_name", config.stream_name)
         put(env, "api_port", str(config.api_port))
         put(env, "metrics_port", str(config.metrics_port))
         put(env, "enable_mock_tasks", "true")
@@ -121,28 +124,28 @@ class Demo:
         waiting = {"metrics_port": "/readyz"} | ({"api_port": "/api/health"} if self._with_api else {})
         while waiting:
             for field, path in list(waiting.items()):
+                child = self._worker if field == "metrics_port" else self._api
                 address: Address = getattr(self._config, field)
-                if self._beaten(field, address):
-                    self._move(field)
+                if child is not None and child.status is not None:
+                    self._move(field, child)
                 elif _answers(address, path):
                     del waiting[field]
                 elif time.monotonic() > deadline:
                     raise Failure(f"no good answer at http://{address}{path} within {READY:g}s")
-            self._refuse_ended()
             if self._signals.wait(0.1 if waiting else 0.0):
                 return False
         return True
 
-    def _beaten(self, field: str, address: Address) -> bool:
-        """Whether a part has ended because another program took its port after it was found free."""
-        child = self._worker if field == "metrics_port" else self._api
-        if child is None or child.status is None or field in self._config.explicit:
-            return False
-        return not _free(address.host, address.port)
+    def _move(self, field: str, child: Child) -> None:
+        """Start a part anew on another port when it has ended because somebody took the one that was free.
 
-    def _move(self, field: str) -> None:
-        place: dict[str, Any] = {field: _place(self._config, field)}
-        self._config = dataclasses.replace(self._config, **place)
+        Raises `Failure` when it must have ended for another reason.
+        """
+        self._moves += 1
+        beaten = child.status == (USAGE if field == "metrics_port" else FAILED)
+        if not beaten or field in self._config.explicit or self._moves > MOVES:
+            self._refuse_ended()
+        self._config = self._ports.choose(self._config, field)
         if field == "metrics_port":
             self._start_worker()
         else:
@@ -194,34 +197,6 @@ class Demo:
         if self._api is not None:
             self._api.stop(API_GRACE, self._signals)
         click.echo(f"In all: {summary}")
-
-
-def _place(config: Config, field: str) -> Address:
-    """Return where a part listens: on loopback, at the setting's port, or the next free one if that is the default.
-
-    Raises `ConfigError` when the port was chosen by hand and is taken.
-    """
-    wanted: Address = getattr(config, field)
-    host = LOOPBACK if wanted.host in ("0.0.0.0", "::") else wanted.host
-    chosen = field in config.explicit
-    for port in range(wanted.port, min(65_536, wanted.port + (1 if chosen else _PORTS_TRIED))):
-        if port and _free(host, port):
-            return Address(host, port)
-    known = next(setting for setting in SETTINGS if setting.field == field)
-    name, _ = known.find({}, os.environ, {}) or (next(iter(known.variables)), None)
-    raise ConfigError(name, str(wanted), "nothing can listen there: the port is taken, or the host is not this one")
-
-
-def _free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # As servers do it, or the demo of a minute ago would keep its port from this one.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
 
 
 def _answers(address: Address, path: str) -> bool:

@@ -240,9 +240,9 @@ def purge(
         total = len(found)
         if everything:
             total = selection.count(backend)
-            if not yes and not _can_ask():
+            if total and not yes and not _can_ask():
                 raise Failure(f"--all would delete {counted(total, 'dead letter')} for good: add --yes", USAGE)
-            _ask(f"Delete {counted(total, 'dead letter')} for good?", yes)
+            _ask(f"Delete {counted(total, 'dead letter')} for good?", yes or not total)
         deleted = sum(
             DeadLetters(backend, name).purge(page)
             for name, page in _pages(selection.find(backend) if everything else iter(found), total, "Deleting")

@@ -14,6 +14,7 @@ from buraq.cli.failures import Commands
 from buraq.cli.options import setting_option
 from buraq.cli.session import Session
 from buraq.cli.status import config, status, workers
+from buraq.cli.tidy import tidy
 from buraq.cli.worker import worker
 from buraq.version import __version__
 
@@ -50,5 +51,5 @@ def buraq(ctx: click.Context, url: str | None, target: str | None) -> None:
     ctx.obj = Session(url, target)
 
 
-for command in (worker, api, demo, enqueue, dlq, workers, status, config):
+for command in (worker, api, demo, enqueue, dlq, workers, status, tidy, config):
     buraq.add_command(command)

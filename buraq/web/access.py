@@ -67,6 +67,13 @@ def bears(request: Request, key: str) -> bool:
     return same and scheme.lower() == "bearer"
 
 
+def check_read(request: Request, config: Config) -> None:
+    """Let a request pass that may read: with READ_KEY set it needs that key, or API_KEY."""
+    keys = [key for key in (config.read_key, config.api_key) if key]
+    if config.read_key and not any([bears(request, key) for key in keys]):  # a list: as long for one as for the other
+        raise unauthorized()
+
+
 def check_change(request: Request, config: Config) -> None:
     """Let a request pass that may change something; raises the `HTTPException` that tells the others why not."""
     if config.read_only:

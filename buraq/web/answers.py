@@ -69,7 +69,7 @@ def refuse(error: HTTPException) -> Response:
 def server_away(error: Exception) -> Response:
     """Answer that Redis is away, or refuses. Where it is, and why, is for the log alone."""
     refused = isinstance(error, ResponseError)
-    _rare.warning("redis_refused" if refused else "redis_is_away", extra={"error": str(error)})
+    _rare.warning("redis refused" if refused else "redis is away", extra={"error": str(error)})
     said = "Redis refused a command, see the log" if refused else "Redis is not reachable, try again in a moment"
     answer = jsonify(error=said)
     answer.status_code = 503

@@ -17,7 +17,7 @@ from buraq.backend import Backend
 from buraq.deadletters import DeadLetters
 from buraq.errors import ConfigError
 from buraq.inspector import WorkerProcess
-from buraq.web.access import check_change, client_address
+from buraq.web.access import check_change, check_read, client_address
 from buraq.web.answers import answer_errors, only, secure
 from buraq.web.limits import SECONDS
 from buraq.web.state import ApiState, state_of
@@ -71,6 +71,8 @@ class Api:
         address = client_address(request, self.backend.config.trusted_proxies)
         if not self.state.rate_limit.allows(address):
             raise TooManyRequests("Too many requests from this address", retry_after=SECONDS)
+        if name in ("workers", "stream"):
+            check_read(request, self.backend.config)
         # Asked first: on the link that all requests share they would wait for a server that hangs one after another.
         if not self.state.probe.up(fresh=1.0):
             raise RedisConnectionError("the server does not answer")

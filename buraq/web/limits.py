@@ -45,7 +45,7 @@ class RateLimit:
                 return self._shared.hit(self._item, SCOPE, address or "unknown")
             except (RedisError, *Unreachable) as error:
                 self._retry_at = time.monotonic() + PAUSE
-                _log.warning("rate_limit_is_per_process", extra={"error": str(error)})
+                _log.warning("rate limit is per process", extra={"error": str(error)})
         return self._own.hit(self._item, SCOPE, address or "unknown")
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any, NoReturn
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.ggevent import GeventWorker
 
 from buraq import log, metrics
 from buraq.app import Buraq
 from buraq.config import Config
+from buraq.errors import ConfigError
 from buraq.values import Address
 from buraq.web.application import create_app
 
@@ -35,6 +38,16 @@ class OneLog(Logger):
             self.error_log.propagate = True
 
 
+class ApiWorker(GeventWorker):
+    """gunicorn's gevent worker, but Ctrl-C ends it as SIGTERM does, and not by a traceback in the middle of a
+    request.
+    """
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Take no more requests, end the streams, finish what is under way."""
+        self.alive = False
+
+
 def settings(config: Config, bind: Address | None = None) -> dict[str, Any]:
     """Return gunicorn's settings for the API. Sets up logging and the folder of the metrics: call it in the parent.
 
@@ -44,14 +57,14 @@ def settings(config: Config, bind: Address | None = None) -> dict[str, Any]:
     metrics.prepare_multiprocess()
     return {
         "bind": str(bind or config.api_port),
-        "worker_class": "gevent",
+        "worker_class": "buraq.web.serve.ApiWorker",
         "worker_connections": CONNECTIONS,
         "graceful_timeout": max(1, int(config.shutdown_timeout)),
         "worker_tmp_dir": _memory_folder(),
         # One path for all programs of a user, and whoever connects there may stop them.
         "control_socket_disable": True,
         "logger_class": OneLog,
-        "loglevel": config.log_level,
+        "loglevel": config.log_level if config.log_level == "debug" else "warning",
         "proc_name": "buraq-api",
         "when_ready": lambda arbiter: greet(config, arbiter),
         "child_exit": lambda arbiter, worker: metrics.forget_process(worker.pid),
@@ -67,11 +80,22 @@ def _memory_folder() -> str | None:
 def greet(config: Config, arbiter: Any) -> None:
     """Say where the API listens, and how open it is."""
     where = ", ".join(str(listener) for listener in arbiter.LISTENERS)
-    _log.info("api_started", extra={"listens": where, "processes": arbiter.num_workers, "redis": config.masked_url})
+    _log.info("api started", extra={"listens": where, "processes": arbiter.num_workers, "redis": config.masked_url})
     if config.read_only:
         _log.info("READ_ONLY=true: no changes are taken")
     elif not config.api_key:
         _log.warning("API_KEY is not set: changes are taken from loopback only, and reading is open to everybody")
+
+
+def _check_free(address: Address) -> None:
+    """Raise `ConfigError` when the address cannot be listened on; gunicorn would try for five seconds first."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address.host, address.port))
+        except OSError as error:
+            raise ConfigError("API_PORT", str(address), f"it cannot be listened on: {error.strerror}") from None
 
 
 class Application(BaseApplication):
@@ -104,5 +128,6 @@ def serve(
     def load() -> Flask:
         return create_app(queue() if callable(queue) else queue, config)
 
+    _check_free(bind or config.api_port)
     Application(load, {**settings(config, bind), **options}).run()
     sys.exit(0)

@@ -33,6 +33,13 @@ class GroupArbiter(Arbiter):
         self._born: dict[int, float] = {}
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self.killed = False  # workers had to be killed in the end
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop and exit; without a last word when all has been said."""
+        if exit_status == getattr(self.app, "target_error", None):
+            logging.getLogger("gunicorn.error").setLevel(logging.CRITICAL)
+        super().halt(reason, exit_status)
 
     def handle_int(self) -> None:
         """Drain and stop, as for SIGTERM."""
@@ -97,6 +104,7 @@ class GroupArbiter(Arbiter):
             super().reap_workers()
             time.sleep(0.02)
         if self.WORKERS:
+            self.killed = True
             log.error("workers did not stop in time and are killed", extra={"pids": ",".join(map(str, self.WORKERS))})
         self.kill_workers(signal.SIGKILL)
         super().reap_workers()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from buraq.connection import Unreachable
+from buraq.connection import SharedLink, Unreachable
 from buraq.keys import QueueKeys
 from buraq.worker.loop import Loop
 
@@ -22,12 +22,12 @@ class Control(Loop):
     name = "control"
     interval = 0.25
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, link: SharedLink) -> None:
         super().__init__()
         self.seen: set[str] = set()  # queues that exist on the server
         self.looked = False  # whether that is known yet
         self._worker = worker
-        self._link = worker.app.backend.server.shared
+        self._link = link
         self._types_written = 0.0
 
     def step(self) -> None:
@@ -78,7 +78,7 @@ class Control(Loop):
     def type_lives(self, keys: QueueKeys, task_type: str) -> bool:
         """Say whether a live worker process of a queue knows a task type. True when nobody can be asked."""
         try:
-            [score] = self._link.commands([("ZSCORE", keys.types, task_type)])
+            [score] = self._worker.app.backend.server.shared.commands([("ZSCORE", keys.types, task_type)])
         except Unreachable:
             return True
         now_ms = time.time() * 1000 + self._worker.lease.clock_ahead_ms

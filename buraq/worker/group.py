@@ -58,6 +58,11 @@ class PropagatingLogger(Logger):
         self.error_log.setLevel(logging.WARNING)
         self.error_log.propagate = True
 
+    def error(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Leave out what a target that cannot be loaded has said better."""
+        if not (args and args[-1] == Group.target_error) and "App failed to load." not in args:
+            super().error(msg, *args, **kwargs)
+
 
 class Group(BaseApplication):
     """The gunicorn application: its settings, and what its worker processes need of their parent."""
@@ -151,10 +156,12 @@ def run(options: GroupOptions) -> int:
     metrics.prepare_multiprocess()
     arbiter = os.getpid()
     group = Group(options, listen(options.config))
+    running = GroupArbiter(group, options.burst, options.config.shutdown_timeout + ARBITER_GRACE)
     try:
-        GroupArbiter(group, options.burst, options.config.shutdown_timeout + ARBITER_GRACE).run()
+        running.run()
     except SystemExit as end:
         if os.getpid() != arbiter:  # a worker process, on its way out through here
             raise
-        return EXIT_CODES.get(end.code, 1)
+        code = EXIT_CODES.get(end.code, 1)
+        return code or int(running.killed)  # workers that had to be killed did not stop cleanly
     return 0

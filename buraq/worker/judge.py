@@ -13,7 +13,7 @@ from buraq.task import Dead, Outcome, Retried, Task, recode
 ERROR_CHARS, TRACEBACK_CHARS = 1_000, 8_000
 LONGEST_DELAY = 100 * 365 * 86_400.0  # seconds; the server refuses a batch with a time that it cannot write
 # An unknown type is put back this often where no live worker process knows it: a new release may be on its way.
-UNKNOWN_PATIENCE = 2
+UNKNOWN_PATIENCE = 4  # some fifteen seconds
 UNKNOWN_PAUSE, LONGEST_UNKNOWN_PAUSE = 1.0, 30.0
 
 

@@ -7,6 +7,7 @@ also watches the hub: how long it has not run, and which task is to blame.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections import deque
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 RENEWALS = 5  # in one LEASE_TTL
 BLOCKED_AFTER = 0.25  # seconds without a turn of the hub before it counts as blocked
+CRY_OUT_AFTER = 5.0  # seconds without a turn before the thread writes to stderr itself
 _LOOK_EVERY = 0.1
 
 
@@ -152,6 +154,8 @@ class Lease:
         if idle < BLOCKED_AFTER:
             return
         self.blocked = idle
+        if idle > CRY_OUT_AFTER:
+            self._cry_out()
         frame = sys._current_frames().get(self._main_thread)
         delivery, where = _culprit(frame)
         task_type = delivery.task.type if delivery is not None and delivery.task is not None else "none"
@@ -162,6 +166,13 @@ class Lease:
         if delivery is not None and delivery.task is not None:
             facts["task_id"] = delivery.task.id
         self._report(logging.WARNING, "hub blocked: nothing else runs in this process", facts)
+
+    def _cry_out(self) -> None:
+        """Write the reports from this thread: the hub may never turn again, and then nobody would know why."""
+        while self._reports:
+            _, event, facts = self._reports.popleft()
+            tail = " ".join(f"{name}={value}" for name, value in facts.items())
+            os.write(2, f"{event} {tail} worker={self.name}\n".encode())
 
 
 def _culprit(frame: FrameType | None) -> tuple[Delivery | None, str]:

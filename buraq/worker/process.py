@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -16,6 +17,9 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from buraq.app import Buraq
+from buraq.connection import Unreachable
+from buraq.errors import ConfigError
+from buraq.inspector import Inspector
 from buraq.metrics import TaskMetrics
 from buraq.target import TargetError, load
 from buraq.worker.banner import Banner
@@ -95,8 +99,9 @@ class ConsumerWorker(GeventWorker):
         options = self.app.options
         try:
             self.queue = load(options.target) if options.target else Buraq(options.config)
-        except TargetError as error:
-            print(error, file=sys.stderr)
+            self.queue.backend.server  # noqa: B018  reads the settings, which may be wrong in the user's own code
+        except (ConfigError, TargetError) as error:
+            print(f"Error: {error}", file=sys.stderr)
             sys.exit(self.app.target_error)
         if options.config.enable_mock_tasks:
             register(self.queue)
@@ -141,7 +146,16 @@ class ConsumerWorker(GeventWorker):
         handed = worker.stop(grace, hurry=lambda: self.hurry, tick=self.notify)
         if done:
             self.row.finish()
+            self._say_what_is_left()
         log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
+
+    def _say_what_is_left(self) -> None:
+        """A burst leaves what is due later; retries may be among that."""
+        inspector = Inspector(self.queue.backend)
+        with suppress(*Unreachable):
+            scheduled = sum(inspector.counts(queue).scheduled for queue in inspector.queues())
+            if scheduled:
+                log.warning("worked off; tasks that are due later stay scheduled", extra={"scheduled": scheduled})
 
     def _serve(self, sock: Any) -> StreamServer:
         sock.setblocking(1)

@@ -265,7 +265,7 @@ class Slots:
         return outcome
 
     def _completed(self, function: TaskFunction[..., Any], result: Any) -> Outcome:
-        if not function.keep_result or result is None:
+        if not function.keep_result:
             return COMPLETED
         try:
             raw: str = ujson.dumps(result, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)

@@ -12,6 +12,7 @@ import ujson
 
 from buraq.app import Buraq
 from buraq.broker import Broker, Settlement
+from buraq.connection import SharedLink
 from buraq.deadletters import DeadLetters
 from buraq.keys import DEFAULT_QUEUE
 from buraq.metrics import TaskMetrics
@@ -96,16 +97,19 @@ class Worker:
         )
         # What has run and is not written runs again after a crash: not too much of that.
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
-        self.promoter = Promoter(backend.server.shared, self._covered, self._look_again)
+        # One each: on one they all share, a server that hangs would have each wait for the others' timeouts too, and
+        # the health answer would take loops that wait for loops that have died.
+        self._links = [SharedLink(backend.server) for _ in range(3)]
+        self.promoter = Promoter(self._links[0], self._covered, self._look_again)
         self.reclaimer = Reclaimer(
-            backend.server.shared,
+            self._links[1],
             self.lease,
             self._covered,
             reclaimed=lambda again, buried: self.metrics.reclaimed(again + buried),
             letters=lambda queue: DeadLetters(backend, queue),
             config=config,
         )
-        self.control = Control(self)
+        self.control = Control(self, self._links[2])
         self.loops: tuple[Loop, ...] = (self.fetcher, self.settler, self.promoter, self.reclaimer, self.control)
 
     # -- what the parts tell each other
@@ -274,6 +278,8 @@ class Worker:
         self._quietly(self.fetcher.leave)
         gevent.killall(self._greenlets, timeout=1.0)
         self.settler.close()
+        for link in self._links:
+            link.close()
         self.metrics.flush()
         return running
 

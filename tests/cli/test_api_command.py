@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from buraq.embedded.watcher import free_port
-from tests.cli.conftest import Running
+from tests.cli.conftest import Done, Running
 
 pytestmark = pytest.mark.e2e
 
@@ -58,3 +58,21 @@ def test_the_api_of_a_target_shows_that_queue(
     redis.zadd("shop_tasks:leases", {"one~1": 10**15})
     status, workers = eventually(lambda: get(port, "/api/workers"), timeout=20)  # type: ignore[misc]
     assert (status, [worker["id"] for worker in workers]) == (200, ["one~1"])
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("1 / 0\n", "Error: target 'shop': importing shop failed"),
+        ("from buraq import Buraq\nqueue = Buraq(max_retries='many')\n", "Error: max_retries='many' cannot be used"),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_code_2(
+    run: Callable[..., Done], module: Callable[..., Path], source: str, said: str
+) -> None:
+    module("shop", source)
+
+    done = run("api", "shop", "--bind", f"127.0.0.1:{free_port()}")
+
+    assert done.code == 2
+    assert said in done.err

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.cli.conftest import Done, Running
+from tests.cli.conftest import LIMIT, Done, Running
 from tests.servers import Server
 
 pytestmark = pytest.mark.e2e
@@ -200,3 +200,14 @@ def test_a_port_chosen_by_hand_and_taken_is_code_2(run: Callable[..., Done], tra
     assert done.code == 2
     assert f"API_PORT='127.0.0.1:{server.port}' cannot be used" in done.err
     assert traces.left() == ([], [])
+
+
+def test_demos_that_start_at_the_same_moment_do_not_fight_for_ports(
+    start: Callable[..., Running], traces: Traces, eventually: Callable[..., object]
+) -> None:
+    demos = [start("demo", url=None, SHUTDOWN_TIMEOUT="300ms", **traces.env) for _ in range(3)]
+
+    eventually(lambda: all(re.search(r"completed [1-9]", demo.output) for demo in demos), timeout=LIMIT)
+
+    ports = [re.findall(r"http://127\.0\.0\.1:(\d+)/(?:metrics|api/health)", demo.output) for demo in demos]
+    assert len({port for pair in ports for port in pair}) == 6

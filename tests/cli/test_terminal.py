@@ -1,5 +1,6 @@
 """On a terminal, commands ask before they do much, show how far they are, and use bold type unless told not to."""
 
+import io
 import os
 import pty
 import subprocess
@@ -18,12 +19,13 @@ def on_terminal(server: Server, redis: Redis, tmp_path: Path) -> Callable[..., t
     """Run `buraq` on a terminal of its own, type `typed`, and return its exit code and what the terminal showed."""
 
     def command(*arguments: str, typed: str = "", settings: Mapping[str, str] = {"TERM": "xterm"}) -> tuple[int, str]:
-        ours, theirs = pty.openpty()
+        ours, number = pty.openpty()
+        theirs = io.FileIO(number, "r+")  # gevent puts off what os.close closes, and the end would never be seen
         env = environment(server.url, settings)
         process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=tmp_path, env=env, stdin=theirs, stdout=theirs, stderr=theirs
         )
-        os.close(theirs)
+        theirs.close()
         os.write(ours, typed.encode())
         shown = b""
         try:

@@ -34,6 +34,7 @@ def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fre
         workers = group(server, processes=2, concurrency=10).consuming()
         eventually(lambda: len(ledger.ended()) > 50 or None)
         server.kill()
+    eventually(lambda: len(workers.workers()) == 2 or None)
     pids = workers.workers()
     began, burned = time.monotonic(), cpu_seconds(pids)
     outlast(10)

@@ -64,7 +64,7 @@ def test_what_cannot_be_run_is_buried_with_its_reason_and_the_worker_goes_on(gro
     redis.xadd("buraq_tasks", {"payload": '{"id":"x","type":"no_such_type","payload":{}}'})
     redis.xadd("buraq_tasks", {"payload": original})
 
-    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 4 or None, 20)
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 4 or None, 40)
     reasons = sorted(letter["reason"] for _, letter in redis.xrange("buraq_tasks_dlq"))
     assert reasons == ["undecodable", "undecodable", "undecodable", "unknown_type"]
     assert any(letter.get("no_payload") == "here" for _, letter in redis.xrange("buraq_tasks_dlq"))

@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from buraq import Buraq, metrics
 from buraq.cli.root import buraq
+from buraq.backend import Backend
 from buraq.config import SETTINGS, settings_table
+from buraq.errors import ConfigError
 from buraq.inspector import Inspector
 from buraq.keys import Names, QueueKeys
 from buraq.metrics import QueueCollector, TaskMetrics
@@ -27,7 +29,9 @@ NOT_OURS = {
     *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR"),
     *("GRAFANA_ADMIN_USER", "GRAFANA_ADMIN_PASSWORD", "HEALTHCHECK_URL", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"),
 }
-NOT_IN_USE = {"redis_cluster", "redis_addrs", "stream_shards", "redis_sentinels", "redis_sentinel_master", "read_key"}
+NOT_BUILT = {"redis_cluster", "redis_addrs", "stream_shards", "redis_sentinels", "redis_sentinel_master"}
+REFUSED = {"redis_cluster": "true", "redis_sentinels": "localhost:26379"}
+SENTINEL = {"redis_cluster": {}, "redis_sentinels": {"REDIS_SENTINEL_MASTER": "mymaster"}}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 each_python_block = pytest.mark.parametrize(
@@ -153,11 +157,18 @@ def test_variables_that_are_named_are_settings(page: Path) -> None:
 def test_settings_without_effect_are_named_as_such() -> None:
     code = "".join(path.read_text() for path in SOURCE.rglob("*.py") if path.name != "config.py")
     unused = {known.field for known in SETTINGS if not re.search(rf"\b{known.field}\b", code)}
-    assert unused == NOT_IN_USE
+    assert unused == NOT_BUILT - REFUSED.keys()
     text = (DOCS / "settings.md").read_text()
-    section = text[text.index("## Accepted, and without effect") :]
+    section = text[text.index("## Not built yet") :]
     section = section[: section.index("\n## ", 3)]
-    assert {name.lower() for name in re.findall(r"`([A-Z_]+)`", section)} == NOT_IN_USE
+    assert {name.lower() for name in re.findall(r"`([A-Z_]+)[`=]", section)} == NOT_BUILT
+
+
+@pytest.mark.parametrize("variable", REFUSED)
+def test_what_is_not_built_is_refused_and_not_ignored(variable: str) -> None:
+    config = Config.from_env({variable.upper(): REFUSED[variable], "REDIS_SENTINEL_MASTER": ""} | SENTINEL[variable])
+    with pytest.raises(ConfigError, match=variable.upper()):
+        Backend(config)
 
 
 # --- Keys and scripts

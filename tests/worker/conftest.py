@@ -61,7 +61,7 @@ def start() -> Iterator[Callable[..., Worker]]:
 
     yield start
     for worker in started:
-        if not worker.lease.stopped:
+        if not worker.slots.stopping:
             worker.stop(0.0)
         assert worker.broken is None, f"the {worker.broken} loop died"
         gevent.killall(worker._greenlets)

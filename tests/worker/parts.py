@@ -22,7 +22,7 @@ from buraq.worker.lease import Lease
 from buraq.worker.settler import Settler, note_of
 
 GROUP = "buraq_workers"
-BLOCK = 0.05  # seconds that a fetch of a test waits when there is nothing
+BLOCK = 0.02  # seconds that a fetch of a test waits when there is nothing
 PATIENT = 10.0  # seconds; the machine may be busy
 
 

@@ -149,7 +149,7 @@ def test_an_unknown_type_is_put_back_ever_longer_then_buried() -> None:
         assert members["current_retries"] == 0
         raw = outcome.payload
 
-    assert waits == [1.0, 2.0]
+    assert waits == [1.0, 2.0, 4.0, 8.0]
     assert dead(outcome).reason == "unknown_type"
     assert "'nobody'" in dead(outcome).error
 
