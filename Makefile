@@ -48,6 +48,7 @@ lint: $(LINTS)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python tests/typing/check.py
 
 format: $(LINTS)
 	@$(BIN)/ruff check --fix .

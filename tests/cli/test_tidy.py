@@ -21,4 +21,4 @@ def test_it_asks_for_yes_without_a_terminal_and_then_deletes(run, redis):
 
 
 def test_with_nothing_left_behind_it_has_nothing_to_ask(run, redis):
-    assert run("tidy", "--json").out.strip() == '{"deleted": 0}'
+    assert run("tidy", "--json").json() == {"deleted": 0}

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from buraq import Buraq, metrics
-from buraq.cli.root import buraq
 from buraq.backend import Backend
-from buraq.config import SETTINGS, settings_table
+from buraq.cli.root import buraq
+from buraq.config import SETTINGS, Config, settings_table
 from buraq.errors import ConfigError
 from buraq.inspector import Inspector
 from buraq.keys import Names, QueueKeys
