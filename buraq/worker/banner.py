@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("buraq.worker")
 troubles = RateLimited(log)
 
-# What one worker process keeps open: fetch, settle, lease, the shared link, and the producer of its tasks.
-CONNECTIONS = 5
+# What one worker process keeps open: fetch, settle, lease, promote, reclaim, control, shared link, producer.
+CONNECTIONS = 8
 
 
 class Banner:

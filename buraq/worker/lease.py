@@ -11,7 +11,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import FrameType
 
 from gevent import monkey
@@ -111,8 +112,7 @@ class Lease:
 
     def log_reports(self) -> None:
         """Write the log lines that the thread left. Called from a greenlet."""
-        while self._reports:
-            level, event, facts = self._reports.popleft()
+        for level, event, facts in self._taken_reports():
             log.log(level, event, extra=facts)
 
     # -- the thread
@@ -169,10 +169,17 @@ class Lease:
 
     def _cry_out(self) -> None:
         """Write the reports from this thread: the hub may never turn again, and then nobody would know why."""
-        while self._reports:
-            _, event, facts = self._reports.popleft()
+        for _, event, facts in self._taken_reports():
             tail = " ".join(f"{name}={value}" for name, value in facts.items())
-            os.write(2, f"{event} {tail} worker={self.name}\n".encode())
+            line = f"{event} {tail} worker={self.name}\n".encode()
+            # In a thread of its own: a pipe that nobody empties must not cost us the lease.
+            monkey.get_original("_thread", "start_new_thread")(os.write, (2, line))
+
+    def _taken_reports(self) -> Iterator[tuple[int, str, dict[str, object]]]:
+        """Take the reports out one by one; the thread and the hub may both be at it."""
+        with suppress(IndexError):
+            while True:
+                yield self._reports.popleft()
 
 
 def _culprit(frame: FrameType | None) -> tuple[Delivery | None, str]:

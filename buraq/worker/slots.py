@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 import ujson
 from gevent.queue import SimpleQueue
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from buraq.app import Buraq, TaskFunction
 from buraq.connection import Unreachable
@@ -64,7 +64,7 @@ class Slots:
         self._inbox: SimpleQueue[Delivery] = SimpleQueue()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._running: defaultdict[str, int] = defaultdict(int)  # by task type, those with a limit
-        self._held: defaultdict[str, deque[Delivery]] = defaultdict(deque)
+        self._held: defaultdict[str, deque[tuple[float, Delivery]]] = defaultdict(deque)
 
     @property
     def free(self) -> int:
@@ -176,6 +176,9 @@ class Slots:
             try:
                 said = backend.server.shared.call(call)
             except (*Unreachable, ResponseError) as error:
+                if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
+                    log.warning("idempotency key cannot be asked: the task runs", extra={"error": str(error)})
+                    return None
                 log.debug("idempotency key not asked", extra={"error": str(error)})
                 gone = DUPLICATE  # the answer that was lost may have dropped it
                 gevent.sleep(0.1)
@@ -188,17 +191,26 @@ class Slots:
         """Keep a delivery whose type has enough running, or put it off when enough of them wait here already."""
         held = self._held[task.type]
         if len(held) < limit:
-            held.append(delivery)
+            held.append((time.monotonic(), delivery))
         else:
             self.end(delivery, put_off(task, _CROWDED_PAUSE), slot)
 
     def _next_held(self, delivery: Delivery) -> Delivery | None:
         """Return a held delivery of the type that has just ended, to run in the same slot."""
         held = self._held.get(delivery.task.type) if delivery.task is not None and delivery.ended else None
-        if not held or self._limit_reached(held[0]):
+        if not held or self._limit_reached(held[0][1]):
             return None
         self.load += 1
-        return held.popleft()
+        return held.popleft()[1]
+
+    def put_off_held(self) -> None:
+        """Put off what has been held for a while: another process may have room. Called now and then."""
+        late = time.monotonic() - _CROWDED_PAUSE
+        for held in self._held.values():
+            while held and held[0][0] < late:
+                delivery = held.popleft()[1]
+                assert delivery.task is not None
+                self.end(delivery, put_off(delivery.task, _CROWDED_PAUSE), 0)
 
     def _limit_reached(self, delivery: Delivery) -> bool:
         assert delivery.task is not None
@@ -281,7 +293,7 @@ class Slots:
         self.stopping = True
         for held in self._held.values():
             while held:
-                self.end(held.popleft(), RELEASED, 0)
+                self.end(held.popleft()[1], RELEASED, 0)
 
     def kill(self, timeout: float = 1.0) -> None:
         """End what still runs. Its deliveries are handed back, of a task that does not let itself be ended too."""

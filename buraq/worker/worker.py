@@ -272,7 +272,10 @@ class Worker:
         self.settler.stop()
         self.control.stop()
         self.lease.stop()
-        gevent.joinall(self._greenlets[1:3], timeout=1.0)  # fetcher and settler: their connections must be at rest
+        # Fetcher and settler: their connections must be at rest. A read that was on its way is woken again.
+        while not all(one.ready() for one in self._greenlets[1:3]) and time.monotonic() < settled_by:
+            self._quietly(self.fetcher.wake)
+            gevent.joinall(self._greenlets[1:3], timeout=0.1)
         while not self.lease.stopped and time.monotonic() < settled_by:
             gevent.sleep(0.01)
         self._quietly(self.fetcher.leave)

@@ -41,7 +41,7 @@ class Ledger:
         path.touch()
 
     def lines(self, what: str | None = None) -> list[Line]:
-        rows = (line.split() for line in self.path.read_text().splitlines())
+        rows = (line.split() for line in self.path.read_text().rpartition("\n")[0].splitlines())
         read = [Line(w, t, i, int(a), int(p), float(at)) for w, t, i, a, p, at in rows]
         return [line for line in read if what in (None, line.what)]
 

@@ -27,8 +27,8 @@ def cut_off(ledger, pids, killed_at):
 def test_one_process_of_a_group_is_killed_and_its_tasks_start_again_within_three_seconds(
     group, queue, ledger, witness, redis
 ):
-    workers = group(processes=2, concurrency=10).consuming()
     tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
+    workers = group(processes=2, concurrency=10).consuming()
     eventually(lambda: len(ledger.ended()) > 300 or None, 30)
     victim = workers.workers()[0]
     killed_at = now()
@@ -47,10 +47,10 @@ def test_one_process_of_a_group_is_killed_and_its_tasks_start_again_within_three
 def test_a_whole_group_is_killed_and_another_one_finishes_its_tasks_within_fifteen_seconds(
     group, queue, ledger, witness, redis
 ):
-    doomed = group(processes=2, concurrency=10).consuming()
+    other = group(processes=1, concurrency=5).consuming()
     tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
-    other = group(processes=1, concurrency=10).consuming()
-    eventually(lambda: len(ledger.ended()) > 400 or None, 30)
+    doomed = group(processes=2, concurrency=5).consuming()
+    eventually(lambda: len({line.pid for line in ledger.lines("end")}) == 3 or None, 30)
     pids = set(doomed.workers())
     killed_at = now()
     doomed.kill()
