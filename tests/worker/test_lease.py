@@ -269,7 +269,8 @@ def test_the_lease_holds_while_a_task_burns_cpu_for_three_leases_and_the_task_is
     assert lease.held >= held + 5
     assert lease.blocked > 2.0
     lease.log_reports()
-    [record] = [record for record in caplog.records if record.getMessage().startswith("hub blocked")]
+    # On a busy machine the hub may have been late before the task began: that names no task.
+    [record] = [record for record in caplog.records if getattr(record, "task_type", "none") != "none"]
     said: Any = record
     assert (said.levelno, said.task_type, said.task_id) == (logging.WARNING, "burner", "guilty")
     assert "test_lease.py:" in said.at
