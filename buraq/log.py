@@ -14,8 +14,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-# What a worker binds in the context of each task: task_id, task_type, attempt, worker_id.
-task_fields: ContextVar[Mapping[str, object] | None] = ContextVar("buraq_task_fields", default=None)
+# What a worker binds in the context of each task: task_id, task_type, attempt, worker_id; or what makes them, for most
+# tasks log nothing.
+Fields = Mapping[str, object]
+task_fields: ContextVar[Fields | Callable[[], Fields] | None] = ContextVar("buraq_task_fields", default=None)
 
 # Whatever a record holds beside these came in by `extra=`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -26,7 +28,8 @@ class TaskFilter(logging.Filter):
     """Adds the fields of the running task to each record; what the record says itself stays."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        for key, value in (task_fields.get() or {}).items():
+        fields = task_fields.get() or {}
+        for key, value in (fields() if callable(fields) else fields).items():
             if key not in record.__dict__:
                 setattr(record, key, value)
         return True

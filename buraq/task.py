@@ -201,6 +201,7 @@ class Delivery:
         "letter",
         "queue",
         "raw",
+        "slot",
         "started",
         "task",
         "took",
@@ -215,6 +216,7 @@ class Delivery:
         self.key = (queue.streams[letter], entry)
         self.task: Task | None = None
         self.ended = False  # it has its outcome; a second one does not count
+        self.slot = 0
         self.started = 0.0  # monotonic; 0 while it has not started
         self.took = 0.0  # seconds that the run took
         if len(fields) == 2 and fields[0] == PAYLOAD:

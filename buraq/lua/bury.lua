@@ -43,7 +43,7 @@ for i = 1, n do
   letters[i], at = fields, at + 1 + tonumber(ARGV[at])
 end
 
-local reply, rows, heard = {0, 0}, {}, true
+local reply, rows, heard = {0, 0}, {}, ARGV[7 + 2 * n] ~= ''
 local all = redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n
 if all then redis.call('XDEL', KEYS[1], unpack(entries)) end
 for i = 1, n do

@@ -9,7 +9,8 @@
 -- ARGV[3] lane      which memo
 -- ARGV[4] number    of this settle round; grows
 -- ARGV[5] count     n, how many deliveries
--- ARGV[6+] batch    n entries, n ids, n notes, then three for each result: position, life in ms, JSON
+-- ARGV[6+] batch    n entries, n ids, n notes ('' when nobody listens), then three for each result: position,
+--                   life in ms, JSON
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
@@ -59,6 +60,7 @@ for r = 0, (#ARGV - 5 - 3 * n) / 3 - 1 do
 end
 redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
 
+if ARGV[6 + 2 * n] == '' then return reply end
 local clock = redis.call('TIME')
 for i = 1, n do
   if not gone[i] then

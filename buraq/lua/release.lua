@@ -38,7 +38,7 @@ for i = 1, n do
 end
 
 local clock = redis.call('TIME')
-local reply, rows, heard = {0, 0}, {}, true
+local reply, rows, heard = {0, 0}, {}, ARGV[7 + 2 * n] ~= ''
 redis.call('XACK', KEYS[1], ARGV[1], unpack(entries))
 redis.call('XDEL', KEYS[1], unpack(entries))
 for i = 1, n do

@@ -12,7 +12,8 @@
 -- ARGV[5] count      n, how many deliveries
 -- ARGV[6] event      "Failed", or "Pending" for a task that was put off and not charged
 -- ARGV[7] now_ms     unix time, empty for the server's
--- ARGV[8+] batch     n entries, n ids, n notes, n delays in ms, n payloads, n places (what the index says of them)
+-- ARGV[8+] batch     n entries, n ids, n notes ('' when nobody listens), n delays in ms, n payloads,
+--                    n places (what the index says of them)
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
@@ -44,7 +45,7 @@ for i = 1, n do
   due[i] = string.format('%.0f', now + delay)
 end
 
-local reply, due_rows, task_rows, rows, heard = {0, 0}, {}, {}, {}, true
+local reply, due_rows, task_rows, rows, heard = {0, 0}, {}, {}, {}, ARGV[8 + 2 * n] ~= ''
 local all = redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n
 if all then redis.call('XDEL', KEYS[1], unpack(entries)) end
 for i = 1, n do

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+import ujson
 from gevent.event import Event
 from redis.exceptions import ResponseError
 
 from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled, Settlement
 from buraq.connection import Link, Server, Unreachable
+from buraq.keys import DEFAULT_QUEUE
 from buraq.scripts import Call, load
 from buraq.task import Completed, Dead, Delivery, Outcome, Retried
 from buraq.worker.holdings import Holdings
@@ -47,7 +49,7 @@ class Settler(Loop):
         worker: str,
         holdings: Holdings,
         broker: Callable[[str], Broker],
-        confirmed: Callable[[Settlement, bool, bool], None],
+        confirmed: Callable[[list[Settlement], frozenset[int], bool], None],
     ) -> None:
         super().__init__()
         self._worker = worker
@@ -56,7 +58,9 @@ class Settler(Loop):
         self._confirmed = confirmed
         self._link: Link = server.link()
         self._work = Event()
-        self._started: list[tuple[str, str]] = []
+        self._notes = Notes(worker)
+        self._watched = True
+        self._started: list[Delivery] = []
         self._ended: deque[Settlement] = deque()
         self._number = 0
         self._round: list[Group] = []  # sent, and not confirmed
@@ -64,14 +68,14 @@ class Settler(Loop):
         self._resent = False
         self._loaded = False
 
-    def started(self, task_id: str, note: str) -> None:
+    def started(self, delivery: Delivery) -> None:
         """Announce a start with the next round."""
-        self._started.append((task_id, note))
+        self._started.append(delivery)
         self._work.set()
 
-    def ended(self, settlement: Settlement) -> None:
+    def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """Settle an outcome with the next round."""
-        self._ended.append(settlement)
+        self._ended.append(Settlement(delivery, outcome, ""))
         self._work.set()
 
     @property
@@ -89,9 +93,13 @@ class Settler(Loop):
             self._round = self._next_round()
             self._number += 1
             self._resent = False
-        calls = [group.broker.settle(group.batch, self._worker, self._number, group.part) for group in self._round]
-        announcements = self._announcements()
         try:
+            self._see_who_listens()
+            calls = [
+                group.broker.settle(self._noted(group.batch), self._worker, self._number, group.part)
+                for group in self._round
+            ]
+            announcements = self._announcements()
             if announcements and not self._loaded:
                 # Were it missing where the others are not, it would run after them: Completed before Processing.
                 self._link.commands([("SCRIPT", "LOAD", load("announce").source)])
@@ -102,13 +110,27 @@ class Settler(Loop):
             raise
         self._take_in(replies)
 
+    def _see_who_listens(self) -> None:
+        """Ask whether anybody hears the events of this round: making and sending them is a third of what a task costs.
+
+        Asked each time, for what starts after somebody began to listen must be told.
+        """
+        channel = self._broker(DEFAULT_QUEUE).channel
+        exact, patterns = self._link.commands([("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")])
+        unknown = isinstance(exact, ResponseError) or isinstance(patterns, ResponseError)
+        self._watched = unknown or exact[1] > 0 or patterns > 0
+
+    def _noted(self, batch: list[Settlement]) -> list[Settlement]:
+        return [row._replace(note=self._notes.end(*row[:2])) for row in batch] if self._watched else batch
+
     def _announcements(self) -> list[Call]:
         started, self._started = self._started, []
-        if not started:
+        if not started or not self._watched:
             return []
+        pairs = [(delivery.task.id, self._notes.start(delivery)) for delivery in started if delivery.task is not None]
         # Which queue announces makes no difference: the channel is one.
-        broker = self._round[0].broker if self._round else self._broker("default")
-        return [broker.announce(started[n : n + SETTLE_BATCH]) for n in range(0, len(started), SETTLE_BATCH)]
+        broker = self._broker(DEFAULT_QUEUE)
+        return [broker.announce(pairs[n : n + SETTLE_BATCH]) for n in range(0, len(pairs), SETTLE_BATCH)]
 
     def _next_round(self) -> list[Group]:
         """Cut what has ended into calls, each of one kind and stream and no longer than a script may be."""
@@ -143,9 +165,9 @@ class Settler(Loop):
                 continue
             settled: Settled = group.broker.settled(reply)  # type: ignore[arg-type]
             sure = settled.remembered or not self._resent
-            for position, row in enumerate(group.batch):
+            for row in group.batch:
                 self._holdings.settled(row.delivery)
-                self._confirmed(row, position not in settled.gone, sure)
+            self._confirmed(group.batch, settled.gone, sure)
         self._round = []
         self._sent = 0
         if refused is not None:
@@ -178,7 +200,35 @@ def _size(row: Settlement) -> int:
     return len(row.delivery.raw or b"")
 
 
-def note_of(delivery: Delivery, queue_json: str, type_json: str, worker_id: str) -> str:
-    """Return the members of an event that say what ran where, as JSON without braces."""
-    attempt = delivery.task.attempt if delivery.task is not None else 0
-    return f'"worker_id":"{worker_id}","task_type":{type_json},"queue":{queue_json},"attempt":{attempt}'
+class Notes:
+    """Writes what an event says beside its type and its task's id: members as JSON, without braces."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self._written: dict[tuple[str, str], str] = {}
+
+    def start(self, delivery: Delivery) -> str:
+        """Return what ran where."""
+        task_type = delivery.task.type if delivery.task is not None else ""
+        attempt = delivery.task.attempt if delivery.task is not None else 0
+        key = delivery.queue.name, task_type
+        what = self._written.get(key)
+        if what is None:
+            what = f'"task_type":{_json(task_type)},"queue":{_json(delivery.queue.name)}'
+            if len(self._written) < 10_000:  # types come from outside
+                self._written[key] = what
+        return f'"worker_id":"{self._worker}-{delivery.slot}",{what},"attempt":{attempt}'
+
+    def end(self, delivery: Delivery, outcome: Outcome) -> str:
+        """Return what ran where, for how long, and what went wrong."""
+        note = self.start(delivery)
+        if delivery.started:
+            note = f'{note},"duration_ms":{round(delivery.took * 1000)}'
+        if isinstance(outcome, Retried | Dead) and outcome.error:
+            note = f'{note},"error":{_json(outcome.error)}'
+        return note
+
+
+def _json(text: str) -> str:
+    written: str = ujson.dumps(text, escape_forward_slashes=False)
+    return written

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -230,14 +231,7 @@ class Slots:
     def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
         """Run the task. What it raised, whatever that is, is the outcome."""
         _current.set(task)
-        task_fields.set(
-            {
-                "task_id": task.id,
-                "task_type": task.type,
-                "attempt": task.attempt,
-                "worker_id": f"{self._lease.name}-{slot}",
-            }
-        )
+        task_fields.set(partial(log_fields, task, self._lease.name, slot))
         timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
         try:
             try:
@@ -300,6 +294,11 @@ class Slots:
         self._killed = True
         gevent.killall(self._greenlets, block=False)
         gevent.joinall(self._greenlets, timeout=timeout)
+
+
+def log_fields(task: Task, worker: str, slot: int) -> dict[str, object]:
+    """Return what each log line inside a task carries."""
+    return {"task_id": task.id, "task_type": task.type, "attempt": task.attempt, "worker_id": f"{worker}-{slot}"}
 
 
 def run_task(delivery: Delivery, app: Buraq, function: TaskFunction[..., Any], payload: dict[str, Any]) -> Any:

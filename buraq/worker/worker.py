@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import gevent
-import ujson
 
 from buraq.app import Buraq
 from buraq.broker import Broker, Settlement
@@ -26,7 +25,7 @@ from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
-from buraq.worker.settler import Settler, note_of
+from buraq.worker.settler import Settler
 from buraq.worker.slots import RELEASED, Slots
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,6 @@ class Worker:
         self.broken: str | None = None
         self._queues = tuple(queues)
         self._on_death = on_death
-        self._notes: dict[tuple[str, str], tuple[str, str]] = {}
         self._wall = time.time() - time.monotonic()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self.holdings = Holdings()
@@ -128,59 +126,52 @@ class Worker:
         if not self.fetcher.room.is_set():
             self.fetcher.room.set()
 
-    def _note(self, delivery: Delivery, slot: int) -> str:
-        task_type = delivery.task.type if delivery.task is not None else ""
-        key = (delivery.queue.name, task_type)
-        words = self._notes.get(key)
-        if words is None:
-            words = (_json(key[0]), _json(key[1]))
-            if len(self._notes) < 10_000:  # types come from outside
-                self._notes[key] = words
-        return note_of(delivery, *words, f"{self.name}-{slot}")
-
     def _started(self, delivery: Delivery, slot: int) -> None:
-        assert delivery.task is not None
-        self.settler.started(delivery.task.id, self._note(delivery, slot))
+        delivery.slot = slot
+        self.settler.started(delivery)
 
     def _ended(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
         if isinstance(outcome, Duplicate):
             self.holdings.settled(delivery)
             self.metrics.duplicate()
             return
-        note = self._note(delivery, slot)
-        if delivery.started:
-            note = f'{note},"duration_ms":{round(delivery.took * 1000)}'
-        if isinstance(outcome, Retried | Dead) and outcome.error:
-            note = f'{note},"error":{_json(outcome.error)}'
-        self.settler.ended(Settlement(delivery, outcome, note))
+        self.settler.ended(delivery, outcome)
 
-    def _confirmed(self, row: Settlement, committed: bool, sure: bool) -> None:
+    def _confirmed(self, batch: list[Settlement], gone: frozenset[int], sure: bool) -> None:
         """Count what the server confirmed. A commit of somebody else's is not ours to count."""
-        delivery, outcome, metrics = row.delivery, row.outcome, self.metrics
         self._room()
-        self._look_again()  # what it enqueued may be waiting since
-        if not committed:
-            log.warning(
-                "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
-                extra={"entry": delivery.entry.decode(), "stream": delivery.key[0], "outcome": type(outcome).__name__},
-            )
-            if sure:
-                metrics.lost(1)
-            return
-        task_type = delivery.task.type if delivery.task is not None else "unknown"
-        known = task_type if task_type in self.app.registry else "unknown"
-        wait = max(0.0, delivery.started + self._wall + self.lease.clock_ahead_ms / 1000 - delivery.added_ms / 1000)
-        if isinstance(outcome, Completed):
-            metrics.completed(known, delivery.took, wait)
-            return
-        if isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
-            if delivery.started:
-                metrics.failed(known, delivery.took, wait)
-            if isinstance(outcome, Dead):
-                metrics.dead(known)
-                self._log_dead(delivery, outcome)
-            else:
-                metrics.retried(known)
+        self._look_again()  # what they enqueued may be waiting since
+        base = self._wall + self.lease.clock_ahead_ms / 1000
+        registry, metrics = self.app.registry, self.metrics
+        for position, (delivery, outcome, _) in enumerate(batch):
+            if position in gone:
+                self._dropped(delivery, outcome, sure)
+                continue
+            task_type = delivery.task.type if delivery.task is not None else "unknown"
+            known = task_type if task_type in registry else "unknown"
+            wait = delivery.started + base - delivery.added_ms / 1000
+            if isinstance(outcome, Completed):
+                metrics.completed(known, delivery.took, wait)
+            elif isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
+                self._count_failure(delivery, outcome, known, wait)
+
+    def _count_failure(self, delivery: Delivery, outcome: Dead | Retried, task_type: str, wait: float) -> None:
+        if delivery.started:
+            self.metrics.failed(task_type, delivery.took, wait)
+        if isinstance(outcome, Dead):
+            self.metrics.dead(task_type)
+            self._log_dead(delivery, outcome)
+        else:
+            self.metrics.retried(task_type)
+
+    def _dropped(self, delivery: Delivery, outcome: Outcome, sure: bool) -> None:
+        """Note an outcome that came too late, or of which nobody knows whether it did."""
+        log.warning(
+            "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
+            extra={"entry": delivery.entry.decode(), "stream": delivery.key[0], "outcome": type(outcome).__name__},
+        )
+        if sure:
+            self.metrics.lost(1)
 
     def _log_dead(self, delivery: Delivery, outcome: Dead) -> None:
         facts: dict[str, object] = {"reason": outcome.reason, "error": outcome.error, "queue": delivery.queue.name}
@@ -293,8 +284,3 @@ class Worker:
                 farewell()
         except (Exception, gevent.Timeout) as error:
             log.warning("stop: Redis did not answer", extra={"error": str(error)})
-
-
-def _json(text: str) -> str:
-    written: str = ujson.dumps(text, escape_forward_slashes=False)
-    return written

@@ -19,7 +19,7 @@ from buraq.task import Delivery, Outcome, Task, Undecodable, decode
 from buraq.worker.fetcher import Fetcher
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
-from buraq.worker.settler import Settler, note_of
+from buraq.worker.settler import Notes, Settler
 
 GROUP = "buraq_workers"
 BLOCK = 0.02  # seconds that a fetch of a test waits when there is nothing
@@ -48,8 +48,7 @@ def read(delivery: Delivery) -> Delivery:
 
 
 def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
-    task_type = read(delivery).task.type if delivery.task else ""
-    return Settlement(delivery, outcome, note_of(delivery, '"default"', json.dumps(task_type), "w-0"))
+    return Settlement(read(delivery), outcome, Notes("w").end(delivery, outcome))
 
 
 def task_of(delivery: Delivery) -> Task:
@@ -106,13 +105,14 @@ class Settling:
         self.holdings = holdings
         self.settler = Settler(server or app.backend.server, worker, holdings, app.backend.broker, self._confirm)
 
-    def _confirm(self, row: Settlement, committed: bool, sure: bool) -> None:
-        task = row.delivery.task
-        word = "committed" if committed else "lost" if sure else "unknown"
-        self.confirmed.append((task.id if task else "", word))
+    def _confirm(self, batch: list[Settlement], gone: frozenset[int], sure: bool) -> None:
+        for position, row in enumerate(batch):
+            task = row.delivery.task
+            word = "committed" if position not in gone else "lost" if sure else "unknown"
+            self.confirmed.append((task.id if task else "", word))
 
     def end(self, delivery: Delivery, outcome: Outcome) -> None:
-        self.settler.ended(settlement(delivery, outcome))
+        self.settler.ended(read(delivery), outcome)
 
     def all(self) -> None:
         """Settle until nothing is left to be settled; a round that fails is tried again."""

@@ -16,7 +16,6 @@ from buraq.keys import QueueKeys
 from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Outcome, Released, Retried
 from buraq.worker.lease import Lease
-from buraq.worker.settler import note_of
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.worker.parts import (
@@ -30,8 +29,6 @@ from tests.worker.parts import (
     pending,
     raw_task,
     read,
-    settlement,
-    task_of,
     waiting,
 )
 
@@ -189,8 +186,7 @@ def test_no_completed_overtakes_its_processing(
     settling.all()  # the server has the script that completes, and not yet the one that announces
     with hearing(redis) as events:
         for delivery in found:
-            note = note_of(read(delivery), '"default"', '"t"', "w-0")
-            settling.settler.started(task_of(delivery).id, note)
+            settling.settler.started(read(delivery))
             settling.end(delivery, Completed())
         settling.all()
 
@@ -207,10 +203,12 @@ def test_a_start_is_announced_without_anything_to_settle(
 ) -> None:
     [delivery] = deliveries(app, fetching, 1)
     with hearing(redis) as events:
-        settling.settler.started("t0", note_of(read(delivery), '"default"', '"t"', "w-0"))
+        settling.settler.started(read(delivery))
         settling.settler.step()
 
-    assert [(event["type"], event["task_id"], event["worker_id"]) for event in events] == [("Processing", "t0", "w-0")]
+    assert [(event["type"], event["task_id"], event["worker_id"]) for event in events] == [
+        ("Processing", "t0", f"{WORKER}-0")
+    ]
 
 
 # -- batches
@@ -380,7 +378,7 @@ def test_metrics_count_a_commit_once_though_its_reply_was_lost(
     for delivery in deliveries(app, fetching, 3):
         worker.holdings.adopt(delivery)
         delivery.started = time.monotonic()
-        worker.settler.ended(settlement(delivery, Completed()))
+        worker.settler.ended(read(delivery), Completed())
     proxy.hit("cut_reply", share=0.5)
     for _ in range(50):
         worker.settler.attempt()
@@ -428,7 +426,7 @@ def test_what_is_gone_is_counted_lost(app: Buraq, redis: Redis, fetching: Fetchi
     for delivery in (lost, kept):
         worker.holdings.adopt(delivery)
         delivery.started = time.monotonic()
-        worker.settler.ended(settlement(delivery, Completed()))
+        worker.settler.ended(read(delivery), Completed())
 
     worker.settler.step()
     worker.metrics.flush()
@@ -446,7 +444,7 @@ def test_after_a_lost_reply_and_a_forgotten_memo_the_outcome_is_unknown_and_not_
     worker = Worker(far, name=WORKER)
     [delivery] = deliveries(app, fetching, 1)
     worker.holdings.adopt(delivery)
-    worker.settler.ended(settlement(delivery, Completed()))
+    worker.settler.ended(read(delivery), Completed())
     proxy.hit_next("cut_reply")
     with pytest.raises(Unreachable):
         worker.settler.step()
@@ -483,10 +481,10 @@ def test_a_server_that_forgot_the_scripts_gets_them_again(
     app: Buraq, redis: Redis, fetching: Fetching, settling: Settling
 ) -> None:
     found = deliveries(app, fetching, 5)
-    settling.settler.started("another", '"worker_id":"w-0"')
+    settling.settler.started(read(found[0]))
     settling.settler.step()
     for delivery, outcome in zip(found, outcomes(found[0]), strict=True):
-        settling.settler.started(task_of(delivery).id, settlement(delivery, outcome).note)
+        settling.settler.started(read(delivery))
         settling.end(delivery, outcome)
     redis.script_flush()
 

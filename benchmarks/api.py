@@ -1,0 +1,161 @@
+"""What one API process answers: requests a second, how long each waits, and how late events reach many open streams."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
+from typing import Any
+
+import psutil
+from redis import Redis
+
+from benchmarks.harness import ROOT, fresh_server, in_child, repeat, report, server_cpu, url_of
+from buraq.embedded.watcher import free_port
+
+KEY = "benchmark"
+READY_S = 20.0
+Run = Callable[[], dict[str, float]]
+
+
+@contextmanager
+def serving(client: Redis, connections: int) -> Iterator[tuple[int, psutil.Process]]:
+    """Run the API as `gunicorn wsgi:app` does; return its port, and the process that answers."""
+    port = free_port()
+    environment = {**os.environ, "REDIS_URL": url_of(client), "API_KEY": KEY, "LOG_LEVEL": "error"}
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, "--worker-connections", str(connections)], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            deadline = time.monotonic() + READY_S
+            while not answers(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"the API did not start:\n{log.read().decode(errors='replace')}")
+                time.sleep(0.05)
+            [worker] = psutil.Process(process.pid).children()
+            yield port, worker
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether the API is healthy."""
+    with suppress(OSError):
+        connection = HTTPConnection("127.0.0.1", port, timeout=2)
+        connection.request("GET", "/api/health")
+        return connection.getresponse().status == 200
+    return False
+
+
+def seconds_of(worker: psutil.Process) -> float:
+    """Return the CPU seconds of a process."""
+    times = worker.cpu_times()
+    return float(times.user + times.system)
+
+
+def asking(client: Redis, *arguments: object) -> dict[str, Any]:
+    """Run the clients in a process of their own."""
+    os.environ["API_KEY"] = KEY
+    return in_child("ask", client, *arguments)
+
+
+def requests(method: str, path: str, options: argparse.Namespace) -> dict[str, float]:
+    """One run of requests."""
+    with fresh_server() as client, serving(client, 1000) as (port, worker):
+        before, used = server_cpu(client), seconds_of(worker)
+        figures = asking(
+            *(client, "requests", "--port", port, "--method", method, "--path", path),
+            *("--clients", options.clients, "--seconds", options.seconds),
+        )
+        count = figures.pop("requests")
+        figures["API µs/request"] = (seconds_of(worker) - used) / count * 1e6
+        figures["server µs/request"] = (server_cpu(client) - before) / count * 1e6
+    return figures
+
+
+def replay(letters: int) -> dict[str, float]:
+    """One run of a replay of many dead letters, in one request."""
+    with fresh_server() as client, serving(client, 1000) as (port, _):
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(letters):
+                task = {"id": f"t{number}", "type": "noop", "payload": {"user_id": number}, "max_retries": 3}
+                payload = json.dumps(
+                    {**task, "created_at": "2026-11-21T00:00:00Z", "current_retries": 3, "error": "no"}
+                )
+                pipe.xadd("buraq_tasks_dlq", {"payload": payload, "reason": "max_retries", "died_at": "0"})
+            pipe.execute()
+        before, begun = server_cpu(client), time.monotonic()
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        connection.request("POST", "/api/retry-dlq", headers={"Authorization": f"Bearer {KEY}"})
+        answer = json.loads(connection.getresponse().read())
+        seconds = time.monotonic() - begun
+        if answer.get("retried") != letters:
+            raise RuntimeError(f"{letters} dead letters, and the API answered {answer}")
+        return {"replayed/s": letters / seconds, "server µs/task": (server_cpu(client) - before) / letters * 1e6}
+
+
+def streams(options: argparse.Namespace) -> dict[str, float]:
+    """One run of events to many open streams."""
+    connections = options.streams * 4 // 3 + 100  # streams may take three quarters
+    with fresh_server() as client, serving(client, connections) as (port, worker):
+        asking(client, "streams", "--port", port, "--clients", 10, "--seconds", 0.2)  # what comes once
+        idle = worker.memory_info().rss
+        figures = asking(
+            *(client, "streams", "--port", port, "--clients", options.streams),
+            *("--rate", options.rate, "--seconds", options.seconds, "--pid", worker.pid),
+        )
+        # What they took stays with the process for a while after they have gone, so this is the most that they took.
+        figures["KB/stream"] = (worker.memory_info().rss - idle) / options.streams / 1e3
+    return figures
+
+
+def main() -> None:
+    """Run all cases."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--letters", type=int, default=10_000)
+    parser.add_argument("--streams", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=100.0)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
+    options = parser.parse_args()
+    if options.quick:
+        options.clients, options.seconds, options.letters, options.streams, options.runs = 5, 0.5, 100, 30, 1
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is a file, here and there
+    warm_up = 0 if options.quick else 1
+    replaying = f"POST /api/retry-dlq, {options.letters:,} dead letters"
+    listening = f"/api/stream, {options.streams:,} streams, {options.rate:g} events/s"
+    tables: dict[str, dict[str, Run]] = {
+        "api-requests": {
+            "GET /api/health": lambda: requests("GET", "/api/health", options),
+            "POST /api/retry-dlq, no dead letter": lambda: requests("POST", "/api/retry-dlq", options),
+        },
+        "api-replay": {replaying: lambda: replay(options.letters)},
+        "api-streams": {listening: lambda: streams(options)},
+    }
+    for name, runs in tables.items():
+        cases = [repeat(case, run, options.runs, warm_up) for case, run in runs.items()]
+        report(name, cases, vars(options), keep=not options.quick)
+
+
+if __name__ == "__main__":
+    main()
