@@ -1,6 +1,6 @@
 """Log lines for people and machines, on nothing but the standard library.
 
-Inside a task every line, the user's own too, carries the `task_fields` of the task that runs.
+Inside a task every line, the user's own too, says which task that is.
 """
 
 import json
@@ -10,14 +10,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-# What a worker binds in the context of each task: task_id, task_type, attempt, worker_id; or what makes them, for most
-# tasks log nothing.
-Fields = Mapping[str, object]
-task_fields: ContextVar[Fields | Callable[[], Fields] | None] = ContextVar("buraq_task_fields", default=None)
+from buraq.task import running_task
 
 # Whatever a record holds beside these came in by `extra=`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -28,10 +24,13 @@ class TaskFilter(logging.Filter):
     """Adds the fields of the running task to each record; what the record says itself stays."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        fields = task_fields.get() or {}
-        for key, value in (fields() if callable(fields) else fields).items():
-            if key not in record.__dict__:
-                setattr(record, key, value)
+        task = running_task.get(None)
+        if task is not None:
+            told = record.__dict__
+            told.setdefault("task_id", task.id)
+            told.setdefault("task_type", task.type)
+            told.setdefault("attempt", task.attempt)
+            told.setdefault("worker_id", task.worker_id)
         return True
 
 

@@ -40,6 +40,7 @@ class Task:
     priority: str = "normal"
     timeout: float | None = None
     members: dict[str, Any] = field(default_factory=dict, repr=False)
+    worker_id: str = ""  # where it runs: worker process and slot
 
     @property
     def attempt(self) -> int:
@@ -280,12 +281,13 @@ class Duplicate:
 
 Outcome = Completed | Retried | Dead | Released | Duplicate
 
-_current: contextvars.ContextVar[Task] = contextvars.ContextVar("buraq_task")
+# The task that runs in this context. One variable for all who ask: each costs every task.
+running_task: contextvars.ContextVar[Task] = contextvars.ContextVar("buraq_task")
 
 
 def current_task() -> Task:
     """Return the task that runs here. Raises `LookupError` outside a task."""
     try:
-        return _current.get()
+        return running_task.get()
     except LookupError:
         raise LookupError("current_task() was called outside a task") from None

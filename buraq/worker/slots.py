@@ -7,7 +7,6 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gevent
@@ -18,8 +17,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from buraq.app import Buraq, TaskFunction
 from buraq.connection import Unreachable
 from buraq.errors import TaskControl, TimedOut
-from buraq.log import task_fields
-from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Task, Undecodable, _current, decode
+from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Task, Undecodable, decode, running_task
 from buraq.worker.judge import describe, failed, put_off, unknown_type
 from buraq.worker.lease import Lease
 
@@ -230,8 +228,8 @@ class Slots:
 
     def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
         """Run the task. What it raised, whatever that is, is the outcome."""
-        _current.set(task)
-        task_fields.set(partial(log_fields, task, self._lease.name, slot))
+        task.worker_id = f"{self._lease.name}-{slot}"
+        running_task.set(task)
         timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
         try:
             try:
@@ -294,11 +292,6 @@ class Slots:
         self._killed = True
         gevent.killall(self._greenlets, block=False)
         gevent.joinall(self._greenlets, timeout=timeout)
-
-
-def log_fields(task: Task, worker: str, slot: int) -> dict[str, object]:
-    """Return what each log line inside a task carries."""
-    return {"task_id": task.id, "task_type": task.type, "attempt": task.attempt, "worker_id": f"{worker}-{slot}"}
 
 
 def run_task(delivery: Delivery, app: Buraq, function: TaskFunction[..., Any], payload: dict[str, Any]) -> Any:

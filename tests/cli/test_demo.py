@@ -172,7 +172,7 @@ def test_a_server_that_is_given_is_used_and_left_running(
     assert done.code == 0, done.err
     assert server.url in done.out
     assert "/api/" not in done.out
-    assert redis.exists("buraq_tasks:queues")
+    assert redis.exists("buraq_demo:queues")
     assert traces.left() == ([], [])
 
 

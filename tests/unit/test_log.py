@@ -17,10 +17,11 @@ from buraq.log import (
     RateLimited,
     TextFormatter,
     configure,
-    task_fields,
 )
+from buraq.task import Task, running_task
 
 TASK = {"task_id": "task-1", "task_type": "email", "attempt": 2, "worker_id": "host-ab-7"}
+RUNNING = Task("task-1", "email", {}, current_retries=1, worker_id="host-ab-7")
 
 
 class Terminal(io.StringIO):
@@ -186,7 +187,7 @@ def test_every_line_inside_a_task_says_which_task(logger: logging.Logger) -> Non
     configure("json", "info", stream)
 
     def run() -> None:
-        task_fields.set(TASK)
+        running_task.set(RUNNING)
         logger.info("from the task function", extra={"order": 7})
         logging.getLogger("library.of.somebody").warning("from a library")
 
@@ -204,7 +205,7 @@ def test_what_a_record_says_itself_is_kept(logger: logging.Logger) -> None:
     configure("json", "info", stream)
 
     def run() -> None:
-        task_fields.set(TASK)
+        running_task.set(RUNNING)
         logger.info("enqueued", extra={"task_id": "another"})
 
     copy_context().run(run)
@@ -215,11 +216,11 @@ def test_what_a_record_says_itself_is_kept(logger: logging.Logger) -> None:
 def test_another_thread_is_in_no_task(logger: logging.Logger) -> None:
     stream = io.StringIO()
     configure("json", "info", stream)
-    token = task_fields.set(TASK)
+    token = running_task.set(RUNNING)
     thread = threading.Thread(target=logger.info, args=("lease renewed",))
     thread.start()
     thread.join()
-    task_fields.reset(token)
+    running_task.reset(token)
     [line] = lines(stream)
     assert "task_id" not in line
 

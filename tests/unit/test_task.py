@@ -12,7 +12,7 @@ import pytest
 
 from buraq.errors import PayloadError, PayloadTooLarge
 from buraq.keys import Names
-from buraq.task import Delivery, Ids, Task, Undecodable, _current, current_task, decode, encode, recode, timestamp
+from buraq.task import Delivery, Ids, Task, Undecodable, current_task, decode, encode, recode, running_task, timestamp
 
 # As the original writes it: the order of its members, nanoseconds, absent members left out.
 GO = (
@@ -289,10 +289,10 @@ def test_a_timestamp_is_utc_with_microseconds() -> None:
 
 def test_the_running_task_is_known_inside_and_nowhere_else() -> None:
     task = Task("t1", "mail", {})
-    token = _current.set(task)
+    token = running_task.set(task)
     try:
         assert current_task() is task
     finally:
-        _current.reset(token)
+        running_task.reset(token)
     with pytest.raises(LookupError, match="outside a task"):
         current_task()
