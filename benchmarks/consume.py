@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from buraq import Buraq
 from buraq.worker.facts import memory_bytes
+from buraq.worker.process import tend_garbage
 from buraq.worker.worker import Worker
 
 queue = Buraq()
@@ -81,6 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     global _expected
     worker = Worker(queue, concurrency=options.slots)
+    tend_garbage()
     if options.what == "noop":
         figures = drain(worker, options.tasks)
     elif options.what == "sleepers":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -65,23 +65,28 @@ def decode(raw: bytes) -> Task:
         raise Undecodable(f"payload is not JSON: {error}") from None
     if type(members) is not dict:
         raise Undecodable(f"payload is {type(members).__name__}, not an object")
-    for name in ("id", "type"):
-        if type(members.get(name)) is not str or not members[name]:
+    get: Callable[[str], Any] = members.get
+    task_id, task_type, key = get("id"), get("type"), get("idempotency_key")
+    for name, value in (("id", task_id), ("type", task_type)):
+        if type(value) is not str or not value:
             raise Undecodable(f"member {name!r} is missing or not a text")
-    for name in ("id", "type", "idempotency_key"):
-        if not _sendable(members.get(name)):
-            raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
-    timeout = _member(members, "timeout", int, 0)
+    if not (task_id.isascii() and task_type.isascii() and key is None):
+        for name, value in (("id", task_id), ("type", task_type), ("idempotency_key", key)):
+            if not _sendable(value):
+                raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
+    payload, created_at, retries = get("payload"), get("created_at"), get("current_retries")
+    most, timeout = get("max_retries"), _member(members, "timeout", int, 0)
+    # Asked in line what `_member` asks: these are in every task, and a call for each costs as much as the rest.
     return Task(
-        members["id"],
-        members["type"],
-        _member(members, "payload", dict, {}),
-        _member(members, "created_at", str, ""),
-        _member(members, "max_retries", int, 0),
-        _member(members, "current_retries", int, 0),
-        _member(members, "error", str, ""),
-        _member(members, "idempotency_key", str, ""),
-        _member(members, "priority", str, "normal"),
+        task_id,
+        task_type,
+        payload if type(payload) is dict else _member(members, "payload", dict, {}),
+        created_at if type(created_at) is str else _member(members, "created_at", str, ""),
+        most if type(most) is int else _member(members, "max_retries", int, 0),
+        retries if type(retries) is int else _member(members, "current_retries", int, 0),
+        _member(members, "error", str, "") if "error" in members else "",
+        _member(members, "idempotency_key", str, "") if key is not None else "",
+        _member(members, "priority", str, "normal") if "priority" in members else "normal",
         timeout / 1e9 if timeout > 0 else None,
         members,
     )
@@ -234,7 +239,8 @@ class Delivery:
     @property
     def added_ms(self) -> int:
         """When the entry was added, by the server's clock."""
-        return int(self.entry.split(b"-", 1)[0])
+        entry = self.entry
+        return int(entry[:13] if entry[13:14] == b"-" else entry.split(b"-", 1)[0])
 
     @property
     def back(self) -> str:

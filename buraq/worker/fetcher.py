@@ -198,8 +198,16 @@ class Fetcher(Loop):
 
     def _receive(self, broker: Broker, letter: str, rows: list[Any], epoch: int) -> int:
         self.quiet_walks = 0
+        keys, adopt, dispatch = broker.keys, self._holdings.adopt, self._dispatch
+        usual = letter != SUSPECTS and not self.stopping and epoch == self._lease.epoch and self._lease.valid
+        room = self._free() if usual else 0
         for entry, fields in rows:
-            self._admit(Delivery(broker.keys, letter, entry, fields or [], epoch))
+            delivery = Delivery(keys, letter, entry, fields or [], epoch)
+            if room <= 0:
+                self._admit(delivery)
+            elif adopt(delivery):
+                dispatch(delivery)
+                room -= 1
         return len(rows)
 
     def _admit(self, delivery: Delivery) -> None:

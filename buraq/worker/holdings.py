@@ -8,6 +8,7 @@ one for new that it has just settled (it would run twice).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from buraq.keys import SUSPECTS
 from buraq.task import Delivery
@@ -54,6 +55,11 @@ class Holdings:
             self.suspects -= delivery.letter == SUSPECTS
         if self._asking:
             self._settled.add(delivery.key)
+
+    def settled_all(self, deliveries: Iterable[Delivery]) -> None:
+        """Forget deliveries whose settling is confirmed."""
+        for delivery in deliveries:
+            self.settled(delivery)
 
     def recently_settled(self, key: Key) -> bool:
         """Say whether an entry was settled while the present question is under way."""

@@ -60,6 +60,7 @@ class Settler(Loop):
         self._work = Event()
         self._notes = Notes(worker)
         self._watched = True
+        self._awake = False
         self._started: list[Delivery] = []
         self._ended: deque[Settlement] = deque()
         self._number = 0
@@ -68,14 +69,21 @@ class Settler(Loop):
         self._resent = False
         self._loaded = False
 
-    def started(self, delivery: Delivery) -> None:
-        """Announce a start with the next round."""
+    def started(self, delivery: Delivery, slot: int = 0) -> None:
+        """Announce a start in a slot with the next round."""
+        delivery.slot = slot
         self._started.append(delivery)
-        self._work.set()
+        if not self._awake:
+            self._wake()
 
     def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """Settle an outcome with the next round."""
         self._ended.append(Settlement(delivery, outcome, ""))
+        if not self._awake:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._awake = True
         self._work.set()
 
     @property
@@ -86,6 +94,7 @@ class Settler(Loop):
     def step(self) -> None:
         """Settle one round, or wait for something to settle."""
         if not self._round and not self._ended and not self._started:
+            self._awake = False
             self._work.clear()
             self._work.wait(1.0)
             return
@@ -137,8 +146,15 @@ class Settler(Loop):
         groups: list[Group] = []
         open_groups: dict[tuple[str, str, str], Group] = {}
         sizes: dict[tuple[str, str, str], int] = {}
+        last: Group | None = None
         for _ in range(min(len(self._ended), ROUND)):
             row = self._ended.popleft()
+            # Most tasks end like the one before: completed, nothing kept, of the same stream.
+            if last is not None and len(last.batch) < SETTLE_BATCH:
+                before = last.batch[-1]
+                if row[1] is before[1] and row[0].key[0] is before[0].key[0] and row[1].__class__ is Completed:
+                    last.batch.append(row)
+                    continue
             lane = (row.delivery.queue.name, row.delivery.letter, _kind(row.outcome))
             group = open_groups.get(lane)
             size = sizes.get(lane, 0) + _size(row)
@@ -152,6 +168,7 @@ class Settler(Loop):
                 size = _size(row)
             group.batch.append(row)
             sizes[lane] = size
+            last = group
         self._sent = sum(len(group.batch) for group in groups)
         return groups
 
@@ -165,8 +182,7 @@ class Settler(Loop):
                 continue
             settled: Settled = group.broker.settled(reply)  # type: ignore[arg-type]
             sure = settled.remembered or not self._resent
-            for row in group.batch:
-                self._holdings.settled(row.delivery)
+            self._holdings.settled_all(row[0] for row in group.batch)
             self._confirmed(group.batch, settled.gone, sure)
         self._round = []
         self._sent = 0

@@ -142,19 +142,17 @@ class Slots:
         if task.timeout is None:  # whoever enqueued it did not know the function
             task.timeout = function.timeout
         limit = function.concurrency
-        if limit is not None and self._running[task.type] >= limit:
+        if limit is None:
+            self.end(delivery, self._run(delivery, task, function, slot), slot)
+        elif self._running[task.type] >= limit:
             self._hold(delivery, task, limit, slot)
-            return
-        if limit is not None:
+        else:
             self._running[task.type] += 1
-        self.busy += 1
-        try:
-            outcome = self._run(delivery, task, function, slot)
-        finally:
-            self.busy -= 1
-            if limit is not None:
+            try:
+                outcome = self._run(delivery, task, function, slot)
+            finally:
                 self._running[task.type] -= 1
-        self.end(delivery, outcome, slot)
+            self.end(delivery, outcome, slot)
 
     def _refused(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any] | None) -> Outcome | None:
         """Return the outcome of a delivery that may not start here and now, None for one that may."""
@@ -218,13 +216,14 @@ class Slots:
 
     def _run(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
         self._started(delivery, slot)
+        self.busy += 1
         begun = delivery.started = time.monotonic()
         try:
             # Fresh for each task: what one sets must not be seen by the next one in this slot.
-            outcome = contextvars.Context().run(self._call, delivery, task, function, slot)
+            return contextvars.Context().run(self._call, delivery, task, function, slot)
         finally:
             delivery.took = time.monotonic() - begun
-        return outcome
+            self.busy -= 1
 
     def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
         """Run the task. What it raised, whatever that is, is the outcome."""
@@ -232,14 +231,16 @@ class Slots:
         running_task.set(task)
         timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
         try:
-            try:
+            if timer is None or task.timeout is None:
                 result = run_task(delivery, self._app, function, task.payload)
-            finally:
-                expired = timer is not None and not timer.pending
-                if timer is not None:
+            else:
+                try:
+                    result = run_task(delivery, self._app, function, task.payload)
+                finally:
+                    expired = not timer.pending
                     timer.close()
-            if expired and task.timeout is not None:  # the task swallowed it: it did not do its work in time
-                raise TimedOut(task.timeout)
+                if expired:  # the task swallowed it: it did not do its work in time
+                    raise TimedOut(task.timeout)
         except gevent.GreenletExit as error:
             if self.stopping:
                 return RELEASED

@@ -72,17 +72,17 @@ class Worker:
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
+        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.slots = Slots(
             app,
             self.lease,
             concurrency or config.worker_count,
             ended=self._ended,
-            started=self._started,
+            started=self.settler.started,
             room=self._room,
             known_elsewhere=self._known_elsewhere,
             panicked=self.metrics.panic,
         )
-        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.fetcher = Fetcher(
             backend.server,
             self.lease,
@@ -125,10 +125,6 @@ class Worker:
     def _room(self) -> None:
         if not self.fetcher.room.is_set():
             self.fetcher.room.set()
-
-    def _started(self, delivery: Delivery, slot: int) -> None:
-        delivery.slot = slot
-        self.settler.started(delivery)
 
     def _ended(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
         if isinstance(outcome, Duplicate):
