@@ -37,7 +37,7 @@ _BREATH = 1.0  # seconds that a broken process waits, so that a fault that comes
 
 
 def tend_garbage() -> None:
-    """Have the cyclic collector look less often: tasks are freed by their reference counts, and it takes 7 % of a no-op.
+    """Have the cyclic collector look less often: tasks are freed by their reference counts, and it costs time.
 
     What is there at the start stays, and is not looked at again.
     """
