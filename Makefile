@@ -4,6 +4,7 @@
 #   make demo                 a server, a worker, the API and mock tasks; Ctrl-C ends all of it
 #   make test                 every test; make test-unit and make test-integration are its parts
 #   make lint                 style and types; make format mends what can be mended by itself
+#   make bench NAME=process   one of benchmarks/: process, enqueue, latency, sleepers, backlog, api, peers
 #   make clean                removes .venv and what the tools left behind
 #
 #   ARGS="…"                  passed on: make test ARGS="-k replay", make demo ARGS="--seconds 20"
@@ -19,7 +20,7 @@ RUNS := .venv/.ready
 LINTS := .venv/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration lint format clean rebuild
+.PHONY: help demo test test-unit test-integration bench lint format clean rebuild
 # One .venv, one thing at a time: `make -j lint test` must not install under a running test.
 .NOTPARALLEL:
 
@@ -43,6 +44,9 @@ test-unit: $(RUNS)
 # All that is not a unit test, so that a new folder cannot be forgotten here.
 test-integration: $(RUNS)
 	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
+
+bench: $(RUNS)
+	@$(BIN)/python -m benchmarks.$(or $(NAME),process) $(ARGS)
 
 lint: $(LINTS)
 	@$(BIN)/ruff check .

@@ -18,12 +18,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
     options = parser.parse_args()
+    if options.quick:
+        options.tasks, options.runs = 20, 1
+    warm_up = 0 if options.quick else 1
     cases = [
-        repeat("idle: enqueue to start", lambda: run("idle", options.tasks), options.runs),
-        repeat("delayed: due to start", lambda: run("delayed", options.tasks), options.runs),
+        repeat("idle: enqueue to start", lambda: run("idle", options.tasks), options.runs, warm_up),
+        repeat("delayed: due to start", lambda: run("delayed", options.tasks), options.runs, warm_up),
     ]
-    report("latency", cases, {"tasks": options.tasks, "runs": options.runs})
+    report("latency", cases, {"tasks": options.tasks, "runs": options.runs}, keep=not options.quick)
 
 
 if __name__ == "__main__":

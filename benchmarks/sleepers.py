@@ -25,9 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, nargs="*", default=[10_000, 20_000])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
     options = parser.parse_args()
-    cases = [repeat(f"{n:,} sleepers", lambda n=n: run(n), options.runs) for n in options.tasks]  # type: ignore[misc]
-    report("sleepers", cases, {"runs": options.runs})
+    if options.quick:
+        options.tasks, options.runs = [100], 1
+    cases = [
+        repeat(f"{n:,} sleepers", lambda n=n: run(n), options.runs, 0 if options.quick else 1) for n in options.tasks
+    ]  # type: ignore[misc]
+    report("sleepers", cases, {"runs": options.runs}, keep=not options.quick)
 
 
 if __name__ == "__main__":
