@@ -22,7 +22,7 @@ from buraq.errors import ConfigError
 from buraq.values import Address
 from buraq.web.application import create_app
 
-CONNECTIONS = 1000  # of one process; streams may take three quarters of them
+CONNECTIONS = 4000  # of one process; streams may take three quarters of them
 
 _log = logging.getLogger("buraq.web")
 
