@@ -11,9 +11,9 @@ COPY buraq ./buraq
 
 # requirements.txt also pins what only the tests use. As constraints it gives what pyproject.toml asks for in exactly
 # the tested versions, and nothing of pytest reaches the image. Constraints may not carry extras, so those are cut off.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     sed 's/\[[^]]*\]//' requirements.txt > /tmp/constraints.txt \
-    && pip install --constraint /tmp/constraints.txt .
+    && pip install --cache-dir /var/cache/pip --constraint /tmp/constraints.txt .
 
 
 FROM python:3.13-slim-trixie
