@@ -40,6 +40,9 @@ class Backend:
         if self._client is not None:
             return Server.from_client(self._client)
         url = self.config.redis_url
+        if url.rstrip("/") == "embedded:":
+            remedy = "a temporary server is a command's own; name a directory, embedded:///path, to share one"
+            raise ConfigError("REDIS_URL", url, remedy)
         if url.startswith("embedded:"):
             from buraq.embedded import resolve  # a program that uses a server of its own pays for it, no other does
 

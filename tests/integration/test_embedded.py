@@ -19,8 +19,10 @@ from redis import AuthenticationError, ConnectionError, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from buraq.app import Buraq
 from buraq.embedded import EmbeddedServer, EmbeddedServerError, find_server, resolve
 from buraq.errors import ConfigError
+from buraq.inspector import Inspector
 from tests.servers import KINDS, binary_of
 
 ROOT = Path(__file__).parents[2]
@@ -497,3 +499,21 @@ def test_an_embedded_url_that_cannot_be_read_names_the_variable(url):
 
     assert raised.value.variable == "REDIS_URL"
     assert "embedded:///var/lib/buraq" in str(raised.value)
+
+
+def test_a_program_of_ones_own_starts_a_kept_server_or_finds_it_running(tmp_path: Path) -> None:
+    url = f"embedded://{tmp_path}/kept"
+    starter, finder = Buraq(redis_url=url), Buraq(redis_url=url)
+    try:
+        task = starter.enqueue("mail")
+        assert Inspector(finder.backend).state("default", task.id) == "waiting"
+        assert finder.backend._embedded.attached
+    finally:
+        for one in (finder, starter):
+            one.backend.server.shared.close()
+            one.backend._embedded.stop()
+
+
+def test_a_temporary_server_is_no_place_for_tasks_of_a_program() -> None:
+    with pytest.raises(ConfigError, match="embedded:///path"):
+        Buraq(redis_url="embedded://").enqueue("mail")

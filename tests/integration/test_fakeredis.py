@@ -128,3 +128,9 @@ def test_two_queues_with_servers_of_their_own_share_nothing() -> None:
     one.enqueue("t", id="a")
 
     assert other.enqueue("t", id="a").created
+
+
+def test_a_queue_that_is_made_at_import_can_be_given_a_client_later(redis: fakeredis.FakeRedis) -> None:
+    queue = Buraq(redis_url="redis://nowhere.invalid:1/0")
+    queue.use(client=redis)
+    assert queue.enqueue("mail").state() == "waiting"

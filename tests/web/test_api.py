@@ -169,6 +169,22 @@ def test_without_a_key_a_strangers_web_page_cannot_use_the_browser(make_app: Mak
     assert replay(make_app(), Origin=origin).status_code == status
 
 
+@pytest.mark.parametrize("view", ["/api/workers", "/api/stream"])
+def test_with_a_read_key_reading_takes_that_key_or_the_other(make_app: MakeApp, view: str) -> None:
+    client = make_app(read_key="look", api_key="s3cret").test_client()
+    for header in (None, "Bearer wrong", "Bearer l\xf6\xf6k"):
+        answer = client.head(view, headers={"Authorization": header} if header else {})
+        assert answer.status_code == 401
+    for key in ("look", "s3cret"):
+        assert client.head(view, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    assert client.get("/api/health").status_code == 200
+
+
+def test_a_read_key_changes_nothing(make_app: MakeApp) -> None:
+    app = make_app(read_key="look", api_key="s3cret")
+    assert replay(app, Authorization="Bearer look").status_code == 401
+
+
 def test_read_only_takes_no_changes_even_with_the_key(make_app: MakeApp, redis: Redis) -> None:
     bury(redis, "buraq_tasks_dlq", 1)
 
