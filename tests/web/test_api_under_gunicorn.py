@@ -125,21 +125,24 @@ def test_figures_of_two_processes_behind_one_port_add_up(start_api: StartApi, tm
     (tmp_path / "producer.py").write_text(PRODUCER)
     api = start_api("producer:app", "--config", str(ROOT / "gunicorn.conf.py"), "--workers", "2", cwd=tmp_path)
 
-    pids = set()
-    for _ in range(150):
-        pids.add(api.get("/enqueue").body)
-    assert len(pids) == 2, "both processes have had some"
+    pids: list[str] = []
+
+    def both_processes_have_had_some() -> bool:  # whichever accepts: the kernel's choice
+        pids.extend(api.get("/enqueue").body for _ in range(50))
+        return len(set(pids)) == 2
+
+    assert eventually(both_processes_have_had_some, timeout=30)
+    count = float(len(pids))
 
     def enqueued() -> float:
         found = re.search(r'^buraq_tasks_enqueued_total{task_type="mail"} (\S+)$', api.get("/metrics").body, re.M)
         return float(found[1]) if found else 0.0
 
-    assert [enqueued() for _ in range(10)] == [150.0] * 10
-    os.kill(int(pids.pop()), signal.SIGKILL)
-    assert enqueued() == 150.0, "what a process counted stays when it dies"
-    assert 'buraq_queue_tasks{queue="default",state="waiting"} 150.0' in eventually(
-        lambda: (body := api.get("/metrics").body) and 'state="waiting"} 150.0' in body and body
-    )
+    assert [enqueued() for _ in range(10)] == [count] * 10
+    os.kill(int(pids[0]), signal.SIGKILL)
+    assert enqueued() == count, "what a process counted stays when it dies"
+    waiting = f'buraq_queue_tasks{{queue="default",state="waiting"}} {count}'
+    assert eventually(lambda: waiting in api.get("/metrics").body)
 
 
 PRODUCER = """
