@@ -24,13 +24,33 @@ def cut_off(ledger, pids, killed_at):
     return again
 
 
+def freeze_mid_run(ledger, pids):
+    """Stop processes at a moment when a task runs in one of them at least.
+
+    Slots may end and fetch all at once: a kill at any moment would now and then cut nothing off.
+    """
+
+    def frozen_mid_run():
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        ended = {(line.id, line.pid) for line in ledger.lines("end")}
+        if any(line.pid in pids and (line.id, line.pid) not in ended for line in ledger.lines("start")):
+            return True
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        return False
+
+    eventually(frozen_mid_run)
+
+
 def test_one_process_of_a_group_is_killed_and_its_tasks_start_again_within_three_seconds(
     group, queue, ledger, witness, redis
 ):
-    tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
     workers = group(processes=2, concurrency=10).consuming()
+    tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
     eventually(lambda: len(ledger.ended()) > 300 or None, 30)
     victim = workers.workers()[0]
+    freeze_mid_run(ledger, {victim})
     killed_at = now()
     os.kill(victim, signal.SIGKILL)
 
@@ -52,6 +72,7 @@ def test_a_whole_group_is_killed_and_another_one_finishes_its_tasks_within_fifte
     doomed = group(processes=2, concurrency=5).consuming()
     eventually(lambda: len({line.pid for line in ledger.lines("end")}) == 3 or None, 30)
     pids = set(doomed.workers())
+    freeze_mid_run(ledger, pids)
     killed_at = now()
     doomed.kill()
 
