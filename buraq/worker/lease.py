@@ -29,6 +29,7 @@ RENEWALS = 5  # in one LEASE_TTL
 BLOCKED_AFTER = 0.25  # seconds without a turn of the hub before it counts as blocked
 CRY_OUT_AFTER = 5.0  # seconds without a turn before the thread writes to stderr itself
 _LOOK_EVERY = 0.1
+_SAY_EVERY = 5.0  # seconds; an outage is not said with every try
 
 
 class Lease:
@@ -57,6 +58,7 @@ class Lease:
         self.hub_turned = clock()
         self.blocked = 0.0  # seconds that the hub has been blocked, now or when it last was
         self.reachable = True
+        self._said_at = 0.0  # when it was last said that the server is away
         self._facts = facts
         self._max_blocked = max_blocked
         self._clock = clock
@@ -88,8 +90,10 @@ class Lease:
             replies = self._link.calls([b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers])
             back = time.time()
         except Unreachable as error:
+            if self.reachable or self._clock() - self._said_at >= _SAY_EVERY:
+                self._said_at = self._clock()
+                self._report(logging.WARNING, "lease not renewed", {"error": str(error)})
             self.reachable = False
-            self._report(logging.WARNING, "lease not renewed", {"error": str(error)})
             return False
         refused = [reply for reply in replies if isinstance(reply, ResponseError)]
         if refused:

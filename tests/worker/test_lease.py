@@ -383,3 +383,15 @@ def test_what_a_process_says_of_itself_is_read_not_invented() -> None:
     assert float(said["cpu"]) > 10
     assert float(said["memory_mb"]) > 5
     assert said["pid"] and said["host"]
+
+
+def test_an_outage_is_said_once_and_then_every_five_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    nowhere = Buraq(redis_url="redis://127.0.0.1:1/0")
+    lease = Lease(nowhere.backend.server, NAME, 10.0, dict, clock=clock)
+    lease.brokers = (nowhere.backend.broker("default"),)
+    for _ in range(12):
+        assert not lease.renew()
+        clock.now += 0.5
+    lease.log_reports()
+    assert [record.getMessage() for record in caplog.records] == ["lease not renewed"] * 2
