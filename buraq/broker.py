@@ -13,7 +13,7 @@ import ujson
 
 from buraq.keys import DEAD, FRONT, HIGH, LETTERS, LOW, NORMAL, PRIORITIES, SCHEDULED, SUSPECTS, QueueKeys
 from buraq.scripts import Argument, Call, load
-from buraq.task import Completed, Dead, Delivery, Retried, Task, recode
+from buraq.task import COMPLETED, Completed, Dead, Delivery, Retried, Task, recode
 
 KEY_LIFE_MS = 24 * 3600 * 1000  # of an idempotency key
 MEMO_LIFE_MS = 5 * 60 * 1000  # of a remembered enqueue reply
@@ -44,20 +44,16 @@ class Verdict(NamedTuple):
     detail: str
 
 
-class Settlement(NamedTuple):
-    """A delivery, what its run ended in, and the members that its event has beside type and task_id, as JSON."""
-
-    delivery: Delivery
-    outcome: Any
-    note: str
-
-
 class Settled(NamedTuple):
-    """The reply to a settle call: whether it was remembered, and which positions were gone (from 0)."""
+    """The reply to a settle call: whether it was remembered, and which positions were gone (from 0).
+
+    `refused`: nothing was written, because somebody listens and the batch had no notes.
+    """
 
     remembered: bool
     heard: bool
     gone: frozenset[int]
+    refused: bool = False
 
 
 class Letter(NamedTuple):
@@ -129,79 +125,81 @@ class Broker:
         """Tell the listeners what has started: pairs of task id and note."""
         return load("announce")([], [self.channel, *(word for pair in started for word in pair)])
 
-    def _settle_keys(self, batch: Sequence[Settlement], worker: str) -> list[str]:
-        stream = self.keys.streams[batch[0].delivery.letter]
-        return [stream, self.keys.index, self.keys.settled(worker)]
+    def _settle_keys(self, batch: Sequence[Delivery], worker: str) -> list[str]:
+        return [batch[0].key[0], self.keys.index, self.keys.settled(worker)]
 
-    def _head(self, verb: str, batch: Sequence[Settlement], number: int, part: int) -> list[Argument]:
-        lane = f"{verb}:{batch[0].delivery.letter}" + (f":{part}" if part else "")
+    def _head(self, verb: str, batch: Sequence[Delivery], number: int, part: int) -> list[Argument]:
+        lane = f"{verb}:{batch[0].letter}" + (f":{part}" if part else "")
         return [self.group, self.channel, lane, number, len(batch)]
 
     @staticmethod
-    def _columns(batch: Sequence[Settlement]) -> list[Argument]:
-        columns: list[Argument] = [row.delivery.entry for row in batch]
-        columns += [row.delivery.task.id if row.delivery.task else "" for row in batch]
-        columns += [row.note for row in batch]
+    def _columns(batch: Sequence[Delivery]) -> list[Argument]:
+        columns: list[Argument] = [delivery.entry for delivery in batch]
+        columns += [delivery.task.id if delivery.task else "" for delivery in batch]
+        columns += [delivery.note for delivery in batch]
         return columns
 
-    def settle(self, batch: Sequence[Settlement], worker: str, number: int, part: int = 0) -> Call:
+    def settle(self, batch: Sequence[Delivery], worker: str, number: int, part: int = 0) -> Call:
         """Write the outcomes of deliveries of one stream that ended alike (same outcome class, same `charged`).
 
-        Several such batches of one round are told apart by `part`: the server remembers its reply to each.
+        Several such batches of one round are told apart by `part`: the server remembers its reply to each. A batch
+        whose deliveries have no notes is refused when somebody listens to the events.
         """
         outcome = batch[0].outcome
         if isinstance(outcome, Completed):
             return self._complete(batch, worker, number, part)
         if isinstance(outcome, Retried):
-            return self._retry(batch, worker, number, part)
+            return self._retry(batch, worker, number, part, outcome.charged)
         if isinstance(outcome, Dead):
             return self._bury(batch, worker, number, part)
         return self._release(batch, worker, number, part)
 
-    def _complete(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
+    def _complete(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number, part)
-        args += self._columns(batch)
-        for position, row in enumerate(batch, 1):
-            if row.outcome.result is not None and row.outcome.ttl_ms > 0:
-                keys.append(self.keys.result(row.delivery.task.id if row.delivery.task else ""))
-                args += (position, row.outcome.ttl_ms, row.outcome.result)
+        columns = self._columns(batch)
+        notes = len(batch) if columns[-1] else 0
+        args += (notes, *columns) if notes else (notes, *columns[: -len(batch)])
+        for position, delivery in enumerate(batch, 1):
+            outcome = delivery.outcome
+            if outcome is not COMPLETED and outcome.result is not None and outcome.ttl_ms > 0:
+                keys.append(self.keys.result(delivery.task.id if delivery.task else ""))
+                args += (position, outcome.ttl_ms, outcome.result)
         return load("complete")(keys, args)
 
-    def _retry(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
-        charged = batch[0].outcome.charged
+    def _retry(self, batch: Sequence[Delivery], worker: str, number: int, part: int, charged: bool) -> Call:
         args = self._head("retry" if charged else "put_off", batch, number, part)
         args += ["Failed" if charged else "Pending", "", *self._columns(batch)]
-        args += [row.outcome.delay_ms for row in batch]
-        args += [row.outcome.payload for row in batch]
-        args += [scheduled_place(row.delivery) for row in batch]
+        args += [delivery.outcome.delay_ms for delivery in batch]
+        args += [delivery.outcome.payload for delivery in batch]
+        args += [scheduled_place(delivery) for delivery in batch]
         keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks]
         return load("retry")(keys, args)
 
-    def _bury(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
+    def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         keys = [*self._settle_keys(batch, worker), self.keys.dlq]
         owners: list[Argument] = []
         letters: list[Argument] = []
-        for row in batch:
-            task = row.delivery.task
-            if task and task.idempotency_key:
-                keys.append(self.keys.owner(task.idempotency_key))
+        for delivery in batch:
+            if delivery.task and delivery.task.idempotency_key:
+                keys.append(self.keys.owner(delivery.task.idempotency_key))
                 owners.append(len(keys))
             else:
                 owners.append("")
-            fields = dead_letter(row.delivery, row.outcome)
+            fields = dead_letter(delivery, delivery.outcome)
             letters += (len(fields), *fields)
         args = [*self._head("bury", batch, number, part), "", *self._columns(batch), *owners, *letters]
         return load("bury")(keys, args)
 
-    def _release(self, batch: Sequence[Settlement], worker: str, number: int, part: int) -> Call:
-        back = batch[0].delivery.back
+    def _release(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
+        back = batch[0].back
         keys = [*self._settle_keys(batch, worker), self.keys.streams[back]]
         return load("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
 
     @staticmethod
     def settled(reply: Sequence[int]) -> Settled:
         """Read a settle reply."""
-        return Settled(reply[0] == 1, reply[1] == 1, frozenset(int(n) - 1 for n in reply[2:]))
+        gone = frozenset([int(n) - 1 for n in reply[2:]])
+        return Settled(reply[0] == 1, reply[1] == 1, gone, refused=reply[0] == 2)
 
     def duplicate(self, delivery: Delivery, task: Task) -> Call:
         """Ask whose idempotency key it is; drops the delivery of a duplicate."""

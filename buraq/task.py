@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -63,30 +63,51 @@ def decode(raw: bytes) -> Task:
         members = ujson.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Undecodable(f"payload is not JSON: {error}") from None
+    return _read_plain(members) or _read(members)
+
+
+def _read_plain(members: Any) -> Task | None:
+    """Read a task with the six members that each task has, and no other; None for all else.
+
+    Nearly all tasks are such, and to ask for each member that is not there costs as much as to parse the JSON.
+    """
+    if type(members) is not dict or len(members) != 6:
+        return None
+    try:
+        task_id, task_type, payload = members["id"], members["type"], members["payload"]
+        created_at, most, retries = members["created_at"], members["max_retries"], members["current_retries"]
+    except KeyError:
+        return None
+    if type(task_id) is not str or type(task_type) is not str or type(payload) is not dict:
+        return None
+    if type(created_at) is not str or type(most) is not int or type(retries) is not int:
+        return None
+    if not task_id or not task_type or not task_id.isascii() or not task_type.isascii():
+        return None
+    return Task(task_id, task_type, payload, created_at, most, retries, "", "", "normal", None, members)
+
+
+def _read(members: Any) -> Task:
+    """Read a task member by member."""
     if type(members) is not dict:
         raise Undecodable(f"payload is {type(members).__name__}, not an object")
-    get: Callable[[str], Any] = members.get
-    task_id, task_type, key = get("id"), get("type"), get("idempotency_key")
-    for name, value in (("id", task_id), ("type", task_type)):
-        if type(value) is not str or not value:
+    for name in ("id", "type"):
+        if type(members.get(name)) is not str or not members[name]:
             raise Undecodable(f"member {name!r} is missing or not a text")
-    if not (task_id.isascii() and task_type.isascii() and key is None):
-        for name, value in (("id", task_id), ("type", task_type), ("idempotency_key", key)):
-            if not _sendable(value):
-                raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
-    payload, created_at, retries = get("payload"), get("created_at"), get("current_retries")
-    most, timeout = get("max_retries"), _member(members, "timeout", int, 0)
-    # Asked in line what `_member` asks: these are in every task, and a call for each costs as much as the rest.
+    for name in ("id", "type", "idempotency_key"):
+        if not _sendable(members.get(name)):
+            raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
+    timeout = _member(members, "timeout", int, 0)
     return Task(
-        task_id,
-        task_type,
-        payload if type(payload) is dict else _member(members, "payload", dict, {}),
-        created_at if type(created_at) is str else _member(members, "created_at", str, ""),
-        most if type(most) is int else _member(members, "max_retries", int, 0),
-        retries if type(retries) is int else _member(members, "current_retries", int, 0),
-        _member(members, "error", str, "") if "error" in members else "",
-        _member(members, "idempotency_key", str, "") if key is not None else "",
-        _member(members, "priority", str, "normal") if "priority" in members else "normal",
+        members["id"],
+        members["type"],
+        _member(members, "payload", dict, {}),
+        _member(members, "created_at", str, ""),
+        _member(members, "max_retries", int, 0),
+        _member(members, "current_retries", int, 0),
+        _member(members, "error", str, ""),
+        _member(members, "idempotency_key", str, ""),
+        _member(members, "priority", str, "normal"),
         timeout / 1e9 if timeout > 0 else None,
         members,
     )
@@ -193,18 +214,20 @@ def timestamp() -> str:
 class Delivery:
     """An entry handed to this worker process: the task, where it came from, and what the entry says of it.
 
-    `task` is None until it was decoded, and stays None when the entry holds none that could be run.
+    `task` is None until it was decoded, and stays None when the entry holds none that could be run. `outcome` is None
+    until it has ended. `note` is what its event says beside type and task id, as JSON members without braces.
     """
 
     __slots__ = (
         "claimed",
         "deaths",
-        "ended",
         "entry",
         "epoch",
         "fields",
         "key",
         "letter",
+        "note",
+        "outcome",
         "queue",
         "raw",
         "slot",
@@ -221,7 +244,8 @@ class Delivery:
         self.fields = fields
         self.key = (queue.streams[letter], entry)
         self.task: Task | None = None
-        self.ended = False  # it has its outcome; a second one does not count
+        self.outcome: Any = None  # an Outcome; the first one counts
+        self.note = ""
         self.slot = 0
         self.started = 0.0  # monotonic; 0 while it has not started
         self.took = 0.0  # seconds that the run took
@@ -241,6 +265,13 @@ class Delivery:
         """When the entry was added, by the server's clock."""
         entry = self.entry
         return int(entry[:13] if entry[13:14] == b"-" else entry.split(b"-", 1)[0])
+
+    def waited(self, ahead: float) -> float:
+        """Return for how many seconds the entry had waited when it started.
+
+        `ahead` is what the server's time, in unix seconds, is ahead of `time.monotonic` here.
+        """
+        return self.started + ahead - self.added_ms / 1000
 
     @property
     def back(self) -> str:
@@ -284,6 +315,9 @@ class Released:
 class Duplicate:
     """Another task owns the idempotency key; the delivery is already gone."""
 
+
+# What ends most tasks: one for all, for it costs less to ask whether it is this one.
+COMPLETED = Completed()
 
 Outcome = Completed | Retried | Dead | Released | Duplicate
 

@@ -11,11 +11,13 @@
 -- ARGV[4] number    of this settle round; grows
 -- ARGV[5] count     n, how many deliveries
 -- ARGV[6] now_ms    unix time, empty for the server's
--- ARGV[7+] batch    n entries, n ids ('' when it could not be read), n notes, n positions in KEYS of the owner or '',
---                   then for each delivery: how many strings follow, and the fields and values of its dead letter
+-- ARGV[7+] batch    n entries, n ids ('' when it could not be read), n notes ('' when nobody is known to listen),
+--                   n positions in KEYS of the owner or '', then for each delivery: how many strings follow, and the
+--                   fields and values of its dead letter
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
@@ -30,6 +32,10 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
+if ARGV[7 + 2 * n] == '' then
+  local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
+  if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
+end
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[6]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- Found after the XACK, a key of the wrong type would have lost the task.

@@ -9,11 +9,12 @@
 -- ARGV[3] lane      which memo
 -- ARGV[4] number    of this settle round; grows
 -- ARGV[5] count     n, how many deliveries
--- ARGV[6+] batch    n entries, n ids, n notes ('' when nobody listens), then three for each result: position,
---                   life in ms, JSON
+-- ARGV[6] notes     n, or 0 when nobody is known to listen
+-- ARGV[7+] batch    n entries, n ids, so many notes, then three for each result: position, life in ms, JSON
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a life that is no time, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
@@ -27,16 +28,22 @@ if memo then
   end
 end
 
-local n = tonumber(ARGV[5])
+local n, notes = tonumber(ARGV[5]), tonumber(ARGV[6])
+if notes == 0 then
+  local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
+  if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
+end
 -- Found after the XACK, what cannot be written would leave half of the batch undone.
 redis.call('HLEN', KEYS[2])
-for a = 7 + 3 * n, #ARGV, 3 do
-  if not string.match(ARGV[a], '^[1-9]%d*$') or #ARGV[a] > 15 then return redis.error_reply('BADLIFE ' .. ARGV[a]) end
+local results = 7 + 2 * n + notes
+for a = results, #ARGV, 3 do
+  local life = ARGV[a + 1]
+  if not string.match(life, '^[1-9]%d*$') or #life > 15 then return redis.error_reply('BADLIFE ' .. life) end
 end
 local entries, ids, gone, reply = {}, {}, {}, {0, 0}
 for i = 1, n do
-  entries[i] = ARGV[5 + i]
-  ids[i] = ARGV[5 + n + i]
+  entries[i] = ARGV[6 + i]
+  ids[i] = ARGV[6 + n + i]
 end
 
 if redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n then
@@ -54,18 +61,17 @@ else
   ids = mine
 end
 if #ids > 0 then redis.call('HDEL', KEYS[2], unpack(ids)) end
-for r = 0, (#ARGV - 5 - 3 * n) / 3 - 1 do
-  local a = 6 + 3 * n + 3 * r
-  if not gone[tonumber(ARGV[a])] then redis.call('SET', KEYS[4 + r], ARGV[a + 2], 'PX', ARGV[a + 1]) end
+for a = results, #ARGV, 3 do
+  if not gone[tonumber(ARGV[a])] then redis.call('SET', KEYS[4 + (a - results) / 3], ARGV[a + 2], 'PX', ARGV[a + 1]) end
 end
 redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))
 
-if ARGV[6 + 2 * n] == '' then return reply end
+if notes == 0 then return reply end
 local clock = redis.call('TIME')
 for i = 1, n do
   if not gone[i] then
-    local heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Completed","task_id":' .. cjson.encode(ARGV[5 + n + i]) ..
-      ',' .. ARGV[5 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
+    local heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Completed","task_id":' .. cjson.encode(ARGV[6 + n + i]) ..
+      ',' .. ARGV[6 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
     if heard == 0 then return reply end
     reply[2] = 1
   end

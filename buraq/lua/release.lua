@@ -10,10 +10,11 @@
 -- ARGV[4] number   of this settle round; grows
 -- ARGV[5] count    n, how many deliveries
 -- ARGV[6] letter   of the target, for the index
--- ARGV[7+] batch   n entries, n ids ('' when it could not be read), n notes
+-- ARGV[7+] batch   n entries, n ids ('' when it could not be read), n notes ('' when nobody is known to listen)
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
@@ -28,6 +29,10 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
+if ARGV[7 + 2 * n] == '' then
+  local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
+  if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
+end
 -- Found after the XACK, a key of the wrong type would have lost the task.
 redis.call('XLEN', KEYS[4])
 redis.call('HLEN', KEYS[2])

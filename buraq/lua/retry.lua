@@ -12,11 +12,12 @@
 -- ARGV[5] count      n, how many deliveries
 -- ARGV[6] event      "Failed", or "Pending" for a task that was put off and not charged
 -- ARGV[7] now_ms     unix time, empty for the server's
--- ARGV[8+] batch     n entries, n ids, n notes ('' when nobody listens), n delays in ms, n payloads,
+-- ARGV[8+] batch     n entries, n ids, n notes ('' when nobody is known to listen), n delays in ms, n payloads,
 --                    n places (what the index says of them)
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
+--   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a delay that is no number, or a key of the wrong type, is an error, nothing is written.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
@@ -31,6 +32,10 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
+if ARGV[8 + 2 * n] == '' then
+  local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
+  if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
+end
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[7]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local entries, due = {}, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Protocol
 
 from buraq.metrics.series import BUCKETS, UNKNOWN, label_of, series
@@ -11,6 +11,8 @@ from buraq.metrics.series import BUCKETS, UNKNOWN, label_of, series
 
 class _Tally(Protocol):
     def add(self, value: float) -> None: ...
+
+    def add_all(self, values: Iterable[float]) -> None: ...
 
     def pour(self, histogram: Any) -> None: ...
 
@@ -27,6 +29,12 @@ class Buckets:
     def add(self, value: float) -> None:
         self.counts[bisect_left(BUCKETS, value)] += 1
         self.total += value
+
+    def add_all(self, values: Iterable[float]) -> None:
+        counts = self.counts
+        for value in values:
+            counts[bisect_left(BUCKETS, value)] += 1
+            self.total += value
 
     def pour(self, histogram: Any) -> None:
         for place, count in enumerate(self.counts):
@@ -52,6 +60,9 @@ class Values:
 
     def add(self, value: float) -> None:
         self.values.append(value)
+
+    def add_all(self, values: Iterable[float]) -> None:
+        self.values.extend(values)
 
     def pour(self, histogram: Any) -> None:
         for value in self.values:
@@ -102,6 +113,13 @@ class TaskMetrics:
         row.duration.add(duration_s)
         if wait_s is not None:
             row.wait.add(wait_s if wait_s > 0 else 0.0)
+
+    def completed_all(self, task_type: str, durations_s: Sequence[float], waits_s: Sequence[float]) -> None:
+        """Count attempts of one type that returned."""
+        row = self._rows.get(task_type) or self._row(task_type)
+        row.success += len(durations_s)
+        row.duration.add_all(durations_s)
+        row.wait.add_all([wait if wait > 0 else 0.0 for wait in waits_s])
 
     def failed(self, task_type: str, duration_s: float, wait_s: float | None = None) -> None:
         """Count an attempt that failed."""

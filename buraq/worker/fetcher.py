@@ -64,10 +64,12 @@ class Fetcher(Loop):
         hand_back: Callable[[Delivery], None],
         batch: int = 250,
         block: float = 2.0,
+        room: Event | None = None,
     ) -> None:
+        """`room` is set by whoever frees a slot."""
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
-        self.room = Event()  # set by whoever frees a slot
+        self.room = room or Event()
         self.quiet_walks = 0  # walks in a row that found nothing
         self._server = server
         self._lease = lease

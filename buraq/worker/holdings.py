@@ -36,10 +36,12 @@ class Holdings:
 
     def adopt(self, delivery: Delivery) -> bool:
         """Take a delivery in. Returns False for one that was ever known: the reply is older than what we know."""
-        if delivery.key in self.known or delivery.key in self._settled:
+        key = delivery.key
+        if key in self.known or key in self._settled:
             return False
-        self.known[delivery.key] = delivery
-        self.suspects += delivery.letter == SUSPECTS
+        self.known[key] = delivery
+        if delivery.letter == SUSPECTS:
+            self.suspects += 1
         return True
 
     def settled(self, delivery: Delivery) -> None:
@@ -51,15 +53,16 @@ class Holdings:
             time 1  settler    settles e1, is confirmed
             time 2  fetcher    reads the answer: e1, and would run it again
         """
-        if self.known.pop(delivery.key, None) is not None:
-            self.suspects -= delivery.letter == SUSPECTS
-        if self._asking:
-            self._settled.add(delivery.key)
+        self.settled_all((delivery,))
 
     def settled_all(self, deliveries: Iterable[Delivery]) -> None:
-        """Forget deliveries whose settling is confirmed."""
+        """Forget deliveries whose settling is confirmed, as `settled` does each."""
+        pop, asking, settled = self.known.pop, self._asking, self._settled
         for delivery in deliveries:
-            self.settled(delivery)
+            if pop(delivery.key, None) is not None and delivery.letter == SUSPECTS:
+                self.suspects -= 1
+            if asking:
+                settled.add(delivery.key)
 
     def recently_settled(self, key: Key) -> bool:
         """Say whether an entry was settled while the present question is under way."""

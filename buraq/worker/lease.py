@@ -55,6 +55,7 @@ class Lease:
         self.epoch = 0
         self.held = 0  # renewals in a row without a lapse
         self.clock_ahead_ms = 0.0  # how far the server's clock is ahead of ours
+        self.until = 0.0  # by our own clock; counted from before the last renewal was sent
         self.hub_turned = clock()
         self.blocked = 0.0  # seconds that the hub has been blocked, now or when it last was
         self.reachable = True
@@ -62,7 +63,6 @@ class Lease:
         self._facts = facts
         self._max_blocked = max_blocked
         self._clock = clock
-        self._until = 0.0
         self._stop = False
         self._done = False
         self._reports: deque[tuple[int, str, dict[str, object]]] = deque(maxlen=100)
@@ -72,8 +72,8 @@ class Lease:
 
     @property
     def valid(self) -> bool:
-        """Whether the lease holds, by our own monotonic clock: counted from before the renewal was sent."""
-        return self._clock() < self._until
+        """Whether the lease holds."""
+        return self._clock() < self.until
 
     def renew(self) -> bool:
         """Renew the lease on all queues. Returns False when the server did not answer.
@@ -107,7 +107,7 @@ class Lease:
             self.epoch += 1
         self.held = 1 if lapsed else self.held + 1
         self.covered = brokers
-        self._until = asked + self.ttl
+        self.until = asked + self.ttl
         return True
 
     def _report(self, level: int, event: str, facts: dict[str, object]) -> None:

@@ -2,6 +2,9 @@
 
 Each round has a number, and the server remembers its reply. After a broken connection the same round is sent again, and
 the remembered reply decides; without one, what is gone was settled by us or by somebody else: `unknown`, not `lost`.
+
+Events are made only while somebody listens: to write and to send them is a third of what a task costs. Nobody has to
+ask for that first. Without notes the scripts refuse a batch when there is a listener; then the round is sent with them.
 """
 
 from __future__ import annotations
@@ -9,17 +12,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ujson
 from gevent.event import Event
 from redis.exceptions import ResponseError
 
-from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled, Settlement
+from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled
 from buraq.connection import Link, Server, Unreachable
 from buraq.keys import DEFAULT_QUEUE
 from buraq.scripts import Call, load
-from buraq.task import Completed, Dead, Delivery, Outcome, Retried
+from buraq.task import COMPLETED, Completed, Dead, Delivery, Duplicate, Outcome, Retried
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
 
@@ -34,7 +37,7 @@ class Group(NamedTuple):
     """What one call settles: outcomes of one kind, of deliveries of one stream. A round has up to `PARTS` of a kind."""
 
     broker: Broker
-    batch: list[Settlement]
+    batch: list[Delivery]
     part: int
 
 
@@ -49,7 +52,7 @@ class Settler(Loop):
         worker: str,
         holdings: Holdings,
         broker: Callable[[str], Broker],
-        confirmed: Callable[[list[Settlement], frozenset[int], bool], None],
+        confirmed: Callable[[list[Delivery], frozenset[int], bool], None],
     ) -> None:
         super().__init__()
         self._worker = worker
@@ -59,10 +62,10 @@ class Settler(Loop):
         self._link: Link = server.link()
         self._work = Event()
         self._notes = Notes(worker)
-        self._watched = True
+        self._watched = False  # whether somebody was heard to listen
         self._awake = False
         self._started: list[Delivery] = []
-        self._ended: deque[Settlement] = deque()
+        self._ended: deque[Delivery] = deque()
         self._number = 0
         self._round: list[Group] = []  # sent, and not confirmed
         self._sent = 0  # outcomes in it
@@ -76,9 +79,10 @@ class Settler(Loop):
         if not self._awake:
             self._wake()
 
-    def ended(self, delivery: Delivery, outcome: Outcome) -> None:
+    def ended(self, delivery: Delivery, outcome: Outcome, slot: int = 0) -> None:
         """Settle an outcome with the next round."""
-        self._ended.append(Settlement(delivery, outcome, ""))
+        delivery.outcome = outcome
+        self._ended.append(delivery)
         if not self._awake:
             self._wake()
 
@@ -102,40 +106,41 @@ class Settler(Loop):
             self._round = self._next_round()
             self._number += 1
             self._resent = False
+        started, self._started = self._started, []
         try:
-            self._see_who_listens()
-            calls = [
-                group.broker.settle(self._noted(group.batch), self._worker, self._number, group.part)
-                for group in self._round
-            ]
-            announcements = self._announcements()
-            if announcements and not self._loaded:
-                # Were it missing where the others are not, it would run after them: Completed before Processing.
-                self._link.commands([("SCRIPT", "LOAD", load("announce").source)])
-                self._loaded = True
-            replies = self._link.calls([*announcements, *calls])[len(announcements) :]
+            told, replies = self._send(started)
         except Unreachable:
             self._resent, self._loaded = True, False
             raise
-        self._take_in(replies)
+        self._take_in(told, replies)
+        if self._round:  # refused, for somebody listens now: what this round has settled ended before that
+            self._started[:0] = [delivery for delivery in started if delivery.key in self._holdings.known]
 
-    def _see_who_listens(self) -> None:
-        """Ask whether anybody hears the events of this round: making and sending them is a third of what a task costs.
+    def _send(self, started: list[Delivery]) -> tuple[list[Any], list[Any]]:
+        """Send the round, after the announcements of what has started. Return the replies to both."""
+        if started and not self._watched and not self._round:
+            self._watched = self._somebody_listens()
+        announcements = self._announcements(started) if self._watched else []
+        calls = [self._call(group) for group in self._round]
+        if announcements and not self._loaded:
+            # Were it missing where the others are not, it would run after them: Completed before Processing.
+            self._link.commands([("SCRIPT", "LOAD", load("announce").source)])
+            self._loaded = True
+        replies = self._link.calls([*announcements, *calls]) if announcements or calls else []
+        return replies[: len(announcements)], replies[len(announcements) :]
 
-        Asked each time, for what starts after somebody began to listen must be told.
-        """
+    def _somebody_listens(self) -> bool:
         channel = self._broker(DEFAULT_QUEUE).channel
         exact, patterns = self._link.commands([("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")])
         unknown = isinstance(exact, ResponseError) or isinstance(patterns, ResponseError)
-        self._watched = unknown or exact[1] > 0 or patterns > 0
+        return unknown or exact[1] > 0 or patterns > 0
 
-    def _noted(self, batch: list[Settlement]) -> list[Settlement]:
-        return [row._replace(note=self._notes.end(*row[:2])) for row in batch] if self._watched else batch
+    def _call(self, group: Group) -> Call:
+        for delivery in group.batch:
+            delivery.note = self._notes.end(delivery) if self._watched else ""
+        return group.broker.settle(group.batch, self._worker, self._number, group.part)
 
-    def _announcements(self) -> list[Call]:
-        started, self._started = self._started, []
-        if not started or not self._watched:
-            return []
+    def _announcements(self, started: list[Delivery]) -> list[Call]:
         pairs = [(delivery.task.id, self._notes.start(delivery)) for delivery in started if delivery.task is not None]
         # Which queue announces makes no difference: the channel is one.
         broker = self._broker(DEFAULT_QUEUE)
@@ -146,48 +151,62 @@ class Settler(Loop):
         groups: list[Group] = []
         open_groups: dict[tuple[str, str, str], Group] = {}
         sizes: dict[tuple[str, str, str], int] = {}
-        last: Group | None = None
+        stream = ""  # of the last one that simply completed, as most do
+        batch: list[Delivery] = []  # what goes with it
         for _ in range(min(len(self._ended), ROUND)):
-            row = self._ended.popleft()
-            # Most tasks end like the one before: completed, nothing kept, of the same stream.
-            if last is not None and len(last.batch) < SETTLE_BATCH:
-                before = last.batch[-1]
-                if row[1] is before[1] and row[0].key[0] is before[0].key[0] and row[1].__class__ is Completed:
-                    last.batch.append(row)
-                    continue
-            lane = (row.delivery.queue.name, row.delivery.letter, _kind(row.outcome))
+            delivery = self._ended.popleft()
+            outcome = delivery.outcome
+            if outcome is COMPLETED and delivery.key[0] is stream and len(batch) < SETTLE_BATCH:
+                batch.append(delivery)
+                continue
+            if isinstance(outcome, Duplicate):  # it is gone already
+                self._forget([delivery])
+                continue
+            lane, size = (delivery.queue.name, delivery.letter, _kind(outcome)), _size(delivery)
             group = open_groups.get(lane)
-            size = sizes.get(lane, 0) + _size(row)
-            if group is None or len(group.batch) >= SETTLE_BATCH or size > BATCH_BYTES:
+            if group is None or len(group.batch) >= SETTLE_BATCH or sizes[lane] + size > BATCH_BYTES:
                 part = 0 if group is None else group.part + 1
                 if part == PARTS:
-                    self._ended.appendleft(row)
+                    self._ended.appendleft(delivery)
                     break
-                group = open_groups[lane] = Group(self._broker(row.delivery.queue.name), [], part)
+                group = open_groups[lane] = Group(self._broker(delivery.queue.name), [], part)
                 groups.append(group)
-                size = _size(row)
-            group.batch.append(row)
-            sizes[lane] = size
-            last = group
+                sizes[lane] = 0
+            group.batch.append(delivery)
+            sizes[lane] += size
+            if outcome is COMPLETED:
+                stream, batch = delivery.key[0], group.batch
         self._sent = sum(len(group.batch) for group in groups)
         return groups
 
-    def _take_in(self, replies: list[object]) -> None:
-        """Forget what is settled. A call that the server refused is kept and sent again, with a number of its own."""
-        refused: ResponseError | None = None
+    def _take_in(self, told: list[Any], replies: list[Any]) -> None:
+        """Forget what is settled.
+
+        A call that failed is kept and sent again, with a number of its own; one that was refused stays in the round.
+        """
+        failed: ResponseError | None = None
+        refused: list[Group] = []
+        heard = [reply == 1 for reply in told]
         for group, reply in zip(self._round, replies, strict=True):
             if isinstance(reply, ResponseError):
-                refused = reply
+                failed = reply
                 self._ended.extendleft(reversed(group.batch))
                 continue
-            settled: Settled = group.broker.settled(reply)  # type: ignore[arg-type]
-            sure = settled.remembered or not self._resent
-            self._holdings.settled_all(row[0] for row in group.batch)
-            self._confirmed(group.batch, settled.gone, sure)
-        self._round = []
-        self._sent = 0
-        if refused is not None:
-            raise refused
+            settled: Settled = group.broker.settled(reply)
+            heard.append(settled.heard)
+            if settled.refused:
+                refused.append(group)
+            else:
+                self._forget(group.batch, settled.gone, settled.remembered or not self._resent)
+        self._watched = any(heard) if heard else self._watched
+        self._round = refused
+        self._sent = sum(len(group.batch) for group in refused)
+        if failed is not None:
+            raise failed
+
+    def _forget(self, batch: list[Delivery], gone: frozenset[int] = frozenset(), sure: bool = True) -> None:
+        self._holdings.settled_all(batch)
+        self._confirmed(batch, gone, sure)
 
     def stop(self) -> None:
         """End the loop, waking it."""
@@ -205,15 +224,15 @@ def _kind(outcome: Outcome) -> str:
     return type(outcome).__name__
 
 
-def _size(row: Settlement) -> int:
-    outcome = row.outcome
+def _size(delivery: Delivery) -> int:
+    outcome = delivery.outcome
     if isinstance(outcome, Completed):
         return len(outcome.result or b"")
     if isinstance(outcome, Retried):
         return len(outcome.payload)
     if isinstance(outcome, Dead):
-        return len(row.delivery.raw or b"") + len(outcome.traceback)
-    return len(row.delivery.raw or b"")
+        return len(delivery.raw or b"") + len(outcome.traceback)
+    return len(delivery.raw or b"")
 
 
 class Notes:
@@ -235,9 +254,9 @@ class Notes:
                 self._written[key] = what
         return f'"worker_id":"{self._worker}-{delivery.slot}",{what},"attempt":{attempt}'
 
-    def end(self, delivery: Delivery, outcome: Outcome) -> str:
+    def end(self, delivery: Delivery) -> str:
         """Return what ran where, for how long, and what went wrong."""
-        note = self.start(delivery)
+        note, outcome = self.start(delivery), delivery.outcome
         if delivery.started:
             note = f'{note},"duration_ms":{round(delivery.took * 1000)}'
         if isinstance(outcome, Retried | Dead) and outcome.error:

@@ -17,13 +17,26 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from buraq.app import Buraq, TaskFunction
 from buraq.connection import Unreachable
 from buraq.errors import TaskControl, TimedOut
-from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Task, Undecodable, decode, running_task
+from buraq.task import (
+    COMPLETED,
+    Completed,
+    Dead,
+    Delivery,
+    Duplicate,
+    Outcome,
+    Released,
+    Task,
+    Undecodable,
+    decode,
+    running_task,
+)
 from buraq.worker.judge import describe, failed, put_off, unknown_type
 from buraq.worker.lease import Lease
 
 log = logging.getLogger(__name__)
 
-COMPLETED, RELEASED, DUPLICATE = Completed(), Released(), Duplicate()
+RELEASED, DUPLICATE = Released(), Duplicate()
+_SLICE = 0.005  # seconds; so long slots may run one task after the other before the hub gets a turn
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
 
 
@@ -60,7 +73,10 @@ class Slots:
         self._room = room
         self._known_elsewhere = known_elsewhere
         self._panicked = panicked
-        self._inbox: SimpleQueue[Delivery] = SimpleQueue()
+        self._backlog: deque[Delivery] = deque()  # dispatched, and not taken by a slot yet
+        self._bell: SimpleQueue[None] = SimpleQueue()  # slots that have nothing to do wait here
+        self._called = False  # whether a slot is on its way to the backlog
+        self._names: list[str] = []  # of the slots, as events and logs show them
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._running: defaultdict[str, int] = defaultdict(int)  # by task type, those with a limit
         self._held: defaultdict[str, deque[tuple[float, Delivery]]] = defaultdict(deque)
@@ -73,30 +89,63 @@ class Slots:
     @property
     def waiting(self) -> int:
         """How many deliveries are here and have not started."""
-        return self._inbox.qsize() + sum(len(held) for held in self._held.values())
+        return len(self._backlog) + sum(len(held) for held in self._held.values())
 
     def dispatch(self, delivery: Delivery) -> None:
         """Have a slot run a delivery."""
         self.load += 1
+        self._backlog.append(delivery)
+        if not self._called:
+            self._call_slot()
+
+    def _call_slot(self) -> None:
+        """Have one slot come to the backlog.
+
+        One at a time is on its way, and calls the next before it runs anything. So as many slots wake as have tasks
+        that wait for something; one alone works off those that wait for nothing, without a switch between them.
+        """
+        self._called = True
         if len(self._greenlets) < self.load:
             slot = len(self._greenlets)
+            self._names.append(f"{self._lease.name}-{slot}")
             self._greenlets.append(gevent.spawn(self._live, slot))
-        self._inbox.put(delivery)
+        self._bell.put(None)
 
     def _live(self, slot: int) -> None:
-        """Run deliveries one after the other, until killed."""
+        """Come when called and run what is there, until killed."""
         while not self._killed:
             try:
-                delivery: Delivery | None = self._inbox.get()
+                self._bell.get()
             except BaseException as error:  # a timeout that a task did not cancel, a kill that comes after its end
                 if not self._killed:
                     log.warning("a task left behind what went off after its end", extra={"error": describe(error)})
                 continue
+            self._called = False
+            try:
+                self._work_off(slot)
+            except BaseException:  # only between two tasks: what happens in one is its outcome
+                if not self._killed:
+                    log.exception("slot broke outside of task code", extra={"slot": slot})
+                    self._panicked()
+                if self._backlog and not self._called:
+                    self._call_slot()
+
+    def _work_off(self, slot: int) -> None:
+        """Run one delivery after the other while there are any."""
+        backlog = self._backlog
+        turn = time.monotonic() + _SLICE
+        while backlog and not self._killed:
+            delivery: Delivery | None = backlog.popleft()
+            if backlog and not self._called:
+                self._call_slot()
             while delivery is not None:
                 self._attend(delivery, slot)
                 if self._killed:
                     return
-                delivery = self._next_held(delivery)
+                delivery = self._next_held(delivery) if self._held else None
+            if backlog and time.monotonic() > turn:
+                gevent.sleep(0)
+                turn = time.monotonic() + _SLICE
 
     def _attend(self, delivery: Delivery, slot: int) -> None:
         """Work on a delivery. When that breaks outside of task code, it is handed back, and the slot goes on."""
@@ -113,19 +162,20 @@ class Slots:
 
     def end(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
         """Give a delivery its outcome, once."""
-        if delivery.ended:
+        if delivery.outcome is not None:
             return
-        delivery.ended = True
+        delivery.outcome = outcome
         try:
             self._ended(delivery, outcome, slot)
         except BaseException:
-            delivery.ended = False  # nobody has it: it can be handed back
+            delivery.outcome = None  # nobody has it: it can be handed back
             raise
 
     # -- one delivery
 
     def work(self, delivery: Delivery, slot: int) -> None:
         """Decode a delivery, see whether it may start, run it and hand its outcome on."""
+        begun = time.monotonic()
         try:
             task = delivery.task = decode(delivery.raw) if delivery.raw is not None else None
             if task is None:
@@ -133,36 +183,36 @@ class Slots:
         except Undecodable as error:
             self.end(delivery, Dead("undecodable", str(error)), slot)
             return
-        function = self._app.registry.get(task.type)
-        outcome = self._refused(delivery, task, function)
-        if outcome is not None:
-            self.end(delivery, outcome, slot)
-            return
-        assert function is not None
-        if task.timeout is None:  # whoever enqueued it did not know the function
-            task.timeout = function.timeout
-        limit = function.concurrency
-        if limit is None:
-            self.end(delivery, self._run(delivery, task, function, slot), slot)
-        elif self._running[task.type] >= limit:
-            self._hold(delivery, task, limit, slot)
+        lease, function = self._lease, self._app.registry.get(task.type)
+        outcome: Outcome | None = None
+        if self.stopping or delivery.epoch != lease.epoch or begun >= lease.until:
+            outcome = RELEASED
+        elif function is None:
+            outcome = unknown_type(task, self._known_elsewhere(delivery))
+        elif task.idempotency_key and not delivery.claimed:
+            outcome = self._claim(delivery, task)
+            begun = time.monotonic()
+        if outcome is not None or function is None:
+            self.end(delivery, outcome or RELEASED, slot)
+        elif function.concurrency is None:
+            self.end(delivery, self._run(delivery, task, function, slot, begun), slot)
         else:
-            self._running[task.type] += 1
-            try:
-                outcome = self._run(delivery, task, function, slot)
-            finally:
-                self._running[task.type] -= 1
-            self.end(delivery, outcome, slot)
+            self._run_limited(delivery, task, function, slot, begun)
 
-    def _refused(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any] | None) -> Outcome | None:
-        """Return the outcome of a delivery that may not start here and now, None for one that may."""
-        if self.stopping or delivery.epoch != self._lease.epoch or not self._lease.valid:
-            return RELEASED
-        if function is None:
-            return unknown_type(task, self._known_elsewhere(delivery))
-        if task.idempotency_key and not delivery.claimed:
-            return self._claim(delivery, task)
-        return None
+    def _run_limited(
+        self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int, begun: float
+    ) -> None:
+        """Run a task of a type that has a limit in each process, or hold it here, or put it off."""
+        limit = function.concurrency or 0
+        if self._running[task.type] >= limit:
+            self._hold(delivery, task, limit, slot)
+            return
+        self._running[task.type] += 1
+        try:
+            outcome = self._run(delivery, task, function, slot, begun)
+        finally:
+            self._running[task.type] -= 1
+        self.end(delivery, outcome, slot)
 
     def _claim(self, delivery: Delivery, task: Task) -> Outcome | None:
         """Ask whose idempotency key it is: the task came by a plain XADD, so nobody has asked yet."""
@@ -194,7 +244,7 @@ class Slots:
 
     def _next_held(self, delivery: Delivery) -> Delivery | None:
         """Return a held delivery of the type that has just ended, to run in the same slot."""
-        held = self._held.get(delivery.task.type) if delivery.task is not None and delivery.ended else None
+        held = self._held.get(delivery.task.type) if delivery.task is not None and delivery.outcome else None
         if not held or self._limit_reached(held[0][1]):
             return None
         self.load += 1
@@ -214,20 +264,24 @@ class Slots:
         function = self._app.registry[delivery.task.type]
         return function.concurrency is not None and self._running[delivery.task.type] >= function.concurrency
 
-    def _run(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
+    def _run(
+        self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int, begun: float
+    ) -> Outcome:
+        if task.timeout is None:  # whoever enqueued it did not know the function
+            task.timeout = function.timeout
+        task.worker_id = self._names[slot]
+        delivery.started = begun
         self._started(delivery, slot)
         self.busy += 1
-        begun = delivery.started = time.monotonic()
         try:
             # Fresh for each task: what one sets must not be seen by the next one in this slot.
-            return contextvars.Context().run(self._call, delivery, task, function, slot)
+            return contextvars.Context().run(self._call, delivery, task, function)
         finally:
             delivery.took = time.monotonic() - begun
             self.busy -= 1
 
-    def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int) -> Outcome:
+    def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any]) -> Outcome:
         """Run the task. What it raised, whatever that is, is the outcome."""
-        task.worker_id = f"{self._lease.name}-{slot}"
         running_task.set(task)
         timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
         try:

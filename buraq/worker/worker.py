@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import gevent
+from gevent.event import Event
 
 from buraq.app import Buraq
-from buraq.broker import Broker, Settlement
+from buraq.broker import Broker
 from buraq.connection import SharedLink
 from buraq.deadletters import DeadLetters
 from buraq.keys import DEFAULT_QUEUE
-from buraq.metrics import TaskMetrics
+from buraq.metrics import UNKNOWN, TaskMetrics
 from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Retried
 from buraq.worker.board import Row
 from buraq.worker.control import Control
@@ -69,6 +71,7 @@ class Worker:
         self._on_death = on_death
         self._wall = time.time() - time.monotonic()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
@@ -77,9 +80,9 @@ class Worker:
             app,
             self.lease,
             concurrency or config.worker_count,
-            ended=self._ended,
+            ended=self.settler.ended,
             started=self.settler.started,
-            room=self._room,
+            room=self._room.set,
             known_elsewhere=self._known_elsewhere,
             panicked=self.metrics.panic,
         )
@@ -90,6 +93,7 @@ class Worker:
             free=lambda: self.slots.free,
             dispatch=self.slots.dispatch,
             hand_back=lambda delivery: self.slots.end(delivery, RELEASED, 0),
+            room=self._room,
             batch=config.fetch_batch_size,
             block=_BURST_BLOCK if burst else config.block_timeout,
         )
@@ -122,34 +126,28 @@ class Worker:
         """Have a burst look twice more before it is done."""
         self.fetcher.quiet_walks = 0
 
-    def _room(self) -> None:
-        if not self.fetcher.room.is_set():
-            self.fetcher.room.set()
-
-    def _ended(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
-        if isinstance(outcome, Duplicate):
-            self.holdings.settled(delivery)
-            self.metrics.duplicate()
-            return
-        self.settler.ended(delivery, outcome)
-
-    def _confirmed(self, batch: list[Settlement], gone: frozenset[int], sure: bool) -> None:
+    def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
         """Count what the server confirmed. A commit of somebody else's is not ours to count."""
-        self._room()
+        self._room.set()
         self._look_again()  # what they enqueued may be waiting since
-        base = self._wall + self.lease.clock_ahead_ms / 1000
-        registry, metrics = self.app.registry, self.metrics
-        for position, (delivery, outcome, _) in enumerate(batch):
-            if position in gone:
+        registry = self.app.registry
+        ahead = self._wall + self.lease.clock_ahead_ms / 1000  # from our monotonic clock to the server's time
+        completed: defaultdict[str, list[Delivery]] = defaultdict(list)
+        for position, delivery in enumerate(batch):
+            outcome = delivery.outcome
+            task_type = delivery.task.type if delivery.task is not None else UNKNOWN
+            if gone and position in gone:
                 self._dropped(delivery, outcome, sure)
-                continue
-            task_type = delivery.task.type if delivery.task is not None else "unknown"
-            known = task_type if task_type in registry else "unknown"
-            wait = delivery.started + base - delivery.added_ms / 1000
-            if isinstance(outcome, Completed):
-                metrics.completed(known, delivery.took, wait)
+            elif isinstance(outcome, Completed):
+                completed[task_type].append(delivery)
+            elif isinstance(outcome, Duplicate):
+                self.metrics.duplicate()
             elif isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
-                self._count_failure(delivery, outcome, known, wait)
+                known = task_type if task_type in registry else UNKNOWN
+                self._count_failure(delivery, outcome, known, delivery.waited(ahead))
+        for task_type, some in completed.items():
+            known = task_type if task_type in registry else UNKNOWN
+            self.metrics.completed_all(known, [one.took for one in some], [one.waited(ahead) for one in some])
 
     def _count_failure(self, delivery: Delivery, outcome: Dead | Retried, task_type: str, wait: float) -> None:
         if delivery.started:

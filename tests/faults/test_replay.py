@@ -9,7 +9,6 @@ import pytest
 import ujson
 
 from buraq import Buraq
-from buraq.broker import Settlement
 from buraq.deadletters import DeadLetters
 from buraq.task import Dead, Delivery, decode
 from tests.servers import eventually
@@ -32,7 +31,8 @@ def bury(queue, redis, count):
             task = decode(fields[1])
             task.members["current_retries"] = 3
             delivery.task = task
-            batch.append(Settlement(delivery, Dead("exhausted", "ValueError: no"), '"worker_id":"w-0"'))
+            delivery.outcome, delivery.note = Dead("exhausted", "ValueError: no"), '"worker_id":"w-0"'
+            batch.append(delivery)
         number += 1
         link.call(broker.settle(batch, "w", number))
     assert redis.xlen("buraq_tasks_dlq") == count

@@ -7,7 +7,6 @@ import pytest
 import ujson
 
 from buraq.app import Buraq
-from buraq.broker import Settlement
 from buraq.deadletters import DeadLetters
 from buraq.errors import EnqueueError
 from buraq.inspector import Inspector
@@ -35,8 +34,9 @@ def bury_all(app: Buraq, redis: fakeredis.FakeRedis, reason: str) -> None:
     [reply] = link.commands([("XREADGROUP", "GROUP", broker.group, "w1", "STREAMS", broker.keys.base, ">")])
     deliveries = [Delivery(broker.keys, "n", entry, fields, 0) for entry, fields in reply[0][1]]
     for delivery in deliveries:
-        delivery.task = decode(delivery.raw or b"")
-    link.call(broker.settle([Settlement(delivery, Dead(reason), "") for delivery in deliveries], "w1", 1))
+        delivery.task, delivery.outcome = decode(delivery.raw or b""), Dead(reason)
+        delivery.note = '"worker_id":"w1-0"'
+    link.call(broker.settle(deliveries, "w1", 1))
 
 
 def test_a_task_is_enqueued_where_the_client_sees_it(app: Buraq, redis: fakeredis.FakeRedis) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from buraq.broker import Settled, Settlement
+from buraq.broker import Settled
 from buraq.task import Dead, Delivery, recode
-from tests.transitions.world import AWKWARD, GONE, World, entry_of, payload, settlement
+from tests.transitions.world import AWKWARD, GONE, World, ended, entry_of, payload
 
 pytestmark = pytest.mark.each_server
 
@@ -12,8 +12,8 @@ LANE = "memo:w1 bury:n"
 FAILED = Dead("retries", "ValueError: no", "Traceback …")
 
 
-def dead(*deliveries: Delivery, outcome: Dead = FAILED) -> list[Settlement]:
-    return [settlement(delivery, outcome) for delivery in deliveries]
+def dead(*deliveries: Delivery, outcome: Dead = FAILED) -> list[Delivery]:
+    return [ended(delivery, outcome) for delivery in deliveries]
 
 
 def letter_of(task_id: str, **members: object) -> tuple[str, ...]:

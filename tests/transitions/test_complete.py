@@ -2,18 +2,18 @@
 
 import pytest
 
-from buraq.broker import Settled, Settlement
+from buraq.broker import Settled
 from buraq.scripts import load
 from buraq.task import Completed, Delivery
-from tests.transitions.world import GONE, World, payload, settlement
+from tests.transitions.world import GONE, World, ended, payload
 
 pytestmark = pytest.mark.each_server
 
 LANE = "memo:w1 complete:n"
 
 
-def done(*deliveries: Delivery) -> list[Settlement]:
-    return [settlement(delivery, Completed()) for delivery in deliveries]
+def done(*deliveries: Delivery) -> list[Delivery]:
+    return [ended(delivery, Completed()) for delivery in deliveries]
 
 
 def test_entry_and_index_row_go_and_the_reply_is_remembered(groups: World) -> None:
@@ -33,7 +33,7 @@ def test_entry_and_index_row_go_and_the_reply_is_remembered(groups: World) -> No
 
 def test_a_result_is_kept_for_its_time(groups: World) -> None:
     one, two = groups.deliver("n", "t1"), groups.deliver("n", "t2")
-    batch = [settlement(one, Completed()), settlement(two, Completed(b'{"n": 9007199254740993123}', 60_000))]
+    batch = [ended(one, Completed()), ended(two, Completed(b'{"n": 9007199254740993123}', 60_000))]
     _, changed = groups.change(groups.broker.settle(batch, "w1", 1))
     assert changed == {
         "normal 1-0": GONE,
@@ -53,7 +53,7 @@ def test_a_delivery_that_is_gone_gets_no_result_and_its_neighbours_complete(grou
     groups.link.call(groups.broker.settle(done(gone), "w9", 1))
     # The task was given another chance by somebody else: its row is no longer this delivery's.
     groups.add("f", "t1")
-    batch = [settlement(each, Completed(b"1", 60_000)) for each in (gone, here)]
+    batch = [ended(each, Completed(b"1", 60_000)) for each in (gone, here)]
     with groups.hearing() as events:
         reply, changed = groups.change(groups.broker.settle(batch, "w1", 2))
     assert groups.broker.settled(reply) == Settled(False, True, frozenset({0}))
@@ -152,14 +152,14 @@ def test_after_the_group_was_destroyed_the_entry_can_still_be_settled_once(group
 
 def test_a_result_with_no_time_to_live_is_not_kept(groups: World) -> None:
     one = groups.deliver("n", "t1")
-    _, changed = groups.change(groups.broker.settle([settlement(one, Completed(b"1", 0))], "w1", 1))
+    _, changed = groups.change(groups.broker.settle([ended(one, Completed(b"1", 0))], "w1", 1))
     assert changed == {"normal 1-0": GONE, "normal 1-0 pending": GONE, "index t1": GONE, LANE: "1 "}
 
 
 @pytest.mark.parametrize("life", ["0", "-1", "1.5", "", "soon", "9" * 20])
 def test_a_life_that_is_no_time_is_an_error_before_anything_is_written(groups: World, life: str) -> None:
     one, two = groups.deliver("n", "t1"), groups.deliver("n", "t2")
-    batch = [settlement(one, Completed(b"1", 60_000)), settlement(two, Completed(b"2", 60_000))]
+    batch = [ended(one, Completed(b"1", 60_000)), ended(two, Completed(b"2", 60_000))]
     call = groups.broker.settle(batch, "w1", 1)
     groups.fails(load("complete")(call.keys, [*call.args[:-2], life, b"2"]), match="BADLIFE")
 
@@ -173,7 +173,7 @@ def test_a_key_of_the_wrong_type_is_an_error_before_anything_is_written(groups: 
 
 def test_a_server_at_maxmemory_completes(groups: World) -> None:
     one = groups.deliver("n", "t1", raw=payload("t1", payload={"text": "x" * 1000}))
-    batch = [settlement(one, Completed(b"1", 60_000))]
+    batch = [ended(one, Completed(b"1", 60_000))]
     with groups.at_maxmemory():
         _, changed = groups.change(groups.broker.settle(batch, "w1", 1))
     assert changed == {

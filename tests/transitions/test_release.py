@@ -2,17 +2,17 @@
 
 import pytest
 
-from buraq.broker import Settled, Settlement
+from buraq.broker import Settled
 from buraq.task import Delivery, Released
-from tests.transitions.world import AWKWARD, GONE, World, entry_of, payload, settlement
+from tests.transitions.world import AWKWARD, GONE, World, ended, entry_of, payload
 
 pytestmark = pytest.mark.each_server
 
 LANE = "memo:w1 release:n"
 
 
-def back(*deliveries: Delivery) -> list[Settlement]:
-    return [settlement(delivery, Released()) for delivery in deliveries]
+def back(*deliveries: Delivery) -> list[Delivery]:
+    return [ended(delivery, Released()) for delivery in deliveries]
 
 
 def test_deliveries_go_to_the_front_in_their_order(groups: World) -> None:

@@ -2,19 +2,19 @@
 
 import pytest
 
-from buraq.broker import Settled, Settlement
+from buraq.broker import Settled
 from buraq.scripts import load
 from buraq.task import Delivery, Retried
-from tests.transitions.world import AWKWARD, GONE, World, payload, settlement
+from tests.transitions.world import AWKWARD, GONE, World, ended, payload
 
 pytestmark = pytest.mark.each_server
 
 LANE = "memo:w1 retry:n"
 
 
-def again(delivery: Delivery, delay_ms: int = 60_000, raw: bytes = b"", charged: bool = True) -> Settlement:
+def again(delivery: Delivery, delay_ms: int = 60_000, raw: bytes = b"", charged: bool = True) -> Delivery:
     assert delivery.task is not None
-    return settlement(delivery, Retried(delay_ms, raw or payload(delivery.task.id, current_retries=1), charged))
+    return ended(delivery, Retried(delay_ms, raw or payload(delivery.task.id, current_retries=1), charged))
 
 
 def text(raw: bytes) -> str:

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from buraq.broker import Broker, Settlement
+from buraq.broker import Broker
 from buraq.connection import Link
 from buraq.keys import DEAD, Names
 from buraq.scripts import Call
@@ -40,8 +40,10 @@ def payload(task_id: str, **members: Any) -> bytes:
     return json.dumps(task, separators=(",", ":")).encode()
 
 
-def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
-    return Settlement(delivery, outcome, NOTE)
+def ended(delivery: Delivery, outcome: Outcome, note: str = NOTE) -> Delivery:
+    """Give a delivery its outcome, and the note of its event."""
+    delivery.outcome, delivery.note = outcome, note
+    return delivery
 
 
 class World:

@@ -12,14 +12,13 @@ from redis import Redis
 
 from buraq import metrics
 from buraq.app import Buraq
-from buraq.broker import Settlement
 from buraq.connection import Server as Connections
 from buraq.keys import LETTERS, QueueKeys
 from buraq.task import Delivery, Outcome, Task, Undecodable, decode
 from buraq.worker.fetcher import Fetcher
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
-from buraq.worker.settler import Notes, Settler
+from buraq.worker.settler import Settler
 
 GROUP = "buraq_workers"
 BLOCK = 0.02  # seconds that a fetch of a test waits when there is nothing
@@ -47,10 +46,6 @@ def read(delivery: Delivery) -> Delivery:
     return delivery
 
 
-def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
-    return Settlement(read(delivery), outcome, Notes("w").end(delivery, outcome))
-
-
 def task_of(delivery: Delivery) -> Task:
     task = read(delivery).task
     assert task is not None
@@ -69,7 +64,7 @@ def lapse(redis: Redis, lease: Lease) -> None:
     """Let a lease run out, on the server and by the process's own clock."""
     for broker in lease.brokers:
         redis.zadd(broker.keys.leases, {lease.name: 1})
-    lease._until = 0.0
+    lease.until = 0.0
 
 
 class Fetching:
@@ -105,9 +100,9 @@ class Settling:
         self.holdings = holdings
         self.settler = Settler(server or app.backend.server, worker, holdings, app.backend.broker, self._confirm)
 
-    def _confirm(self, batch: list[Settlement], gone: frozenset[int], sure: bool) -> None:
-        for position, row in enumerate(batch):
-            task = row.delivery.task
+    def _confirm(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
+        for position, delivery in enumerate(batch):
+            task = delivery.task
             word = "committed" if position not in gone else "lost" if sure else "unknown"
             self.confirmed.append((task.id if task else "", word))
 

@@ -345,7 +345,7 @@ def test_a_process_without_a_valid_lease_robs_nobody(
     redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], lease: Lease, keys: QueueKeys
 ) -> None:
     held("t1")
-    lease._until = time.monotonic()
+    lease.until = time.monotonic()
 
     reclaiming.loop.step()
 

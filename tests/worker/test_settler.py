@@ -211,6 +211,27 @@ def test_a_start_is_announced_without_anything_to_settle(
     ]
 
 
+def test_events_are_written_while_somebody_listens_and_not_before_or_after(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling
+) -> None:
+    before, meanwhile, last, after = deliveries(app, fetching, 4)
+
+    def run(delivery: Delivery) -> None:
+        settling.settler.started(read(delivery))
+        settling.end(delivery, Completed())
+        settling.all()
+
+    run(before)
+    with hearing(redis) as events:
+        run(meanwhile)
+    run(last)  # the last one that is written for nobody tells that nobody is there
+    run(after)
+
+    assert [(event["type"], event["task_id"]) for event in events] == [("Processing", "t1"), ("Completed", "t1")]
+    assert [bool(delivery.note) for delivery in (before, meanwhile, last, after)] == [False, True, True, False]
+    assert settling.confirmed == [(f"t{n}", "committed") for n in range(4)]
+
+
 # -- batches
 
 

@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import math
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ class House:
         self.panics = 0
         self.freed = 0
         self.elsewhere = False
-        self.lease: Any = SimpleNamespace(name="w~00000001", epoch=0, valid=True)
+        self.lease: Any = SimpleNamespace(name="w~00000001", epoch=0, until=math.inf)
         self.slots = Slots(
             app,
             self.lease,
@@ -554,6 +555,8 @@ def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     assert len(house.slots._greenlets) == 0
     for n in range(3):
         house.give(f"t{n}")
+    for _ in range(3):
+        assert gate.came.acquire(timeout=PATIENT)
     assert (len(house.slots._greenlets), house.slots.free) == (3, 7)
     gate.open.set()
     house.next(3)
@@ -564,6 +567,41 @@ def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     assert len(house.slots._greenlets) == 3, "they stay"
 
 
+def test_tasks_that_wait_for_nothing_are_worked_off_without_a_switch_between_them(house: House) -> None:
+    seen = []
+    house.app.task(name="t")(lambda: seen.append(gevent.getcurrent()))
+    for n in range(10):
+        house.give(f"t{n}")
+
+    assert list(house.next(10)) == [f"t{n}" for n in range(10)], "in their order"
+    assert len(set(seen)) == 1
+
+
+def test_long_tasks_that_wait_for_nothing_leave_turns_to_the_others(house: House) -> None:
+    turns, done = [], []
+
+    def compute() -> None:
+        until = time.perf_counter() + 0.01
+        while time.perf_counter() < until:
+            pass
+        done.append(until)
+
+    def other() -> None:
+        while True:
+            turns.append(len(done))
+            gevent.sleep(0)
+
+    house.app.task(name="t")(compute)
+    for n in range(4):
+        house.give(f"t{n}")
+    neighbour = gevent.spawn(other)
+
+    house.next(4)
+
+    neighbour.kill()
+    assert {1, 2, 3} & set(turns), "turns between the tasks"
+
+
 # -- what may not start
 
 
@@ -571,7 +609,7 @@ def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     ("what", "change"),
     [
         ("the lease lapsed and is back", {"epoch": 1}),
-        ("the lease is not valid", {"valid": False}),
+        ("the lease is not valid", {"until": 0.0}),
     ],
 )
 def test_what_was_fetched_and_has_not_started_is_handed_back(house: House, what: str, change: dict[str, Any]) -> None:
