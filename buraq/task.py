@@ -63,28 +63,25 @@ def decode(raw: bytes) -> Task:
         members = ujson.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Undecodable(f"payload is not JSON: {error}") from None
-    return _read_plain(members) or _read(members)
-
-
-def _read_plain(members: Any) -> Task | None:
-    """Read a task with the six members that each task has, and no other; None for all else.
-
-    Nearly all tasks are such, and to ask for each member that is not there costs as much as to parse the JSON.
-    """
-    if type(members) is not dict or len(members) != 6:
-        return None
-    try:
-        task_id, task_type, payload = members["id"], members["type"], members["payload"]
-        created_at, most, retries = members["created_at"], members["max_retries"], members["current_retries"]
-    except KeyError:
-        return None
-    if type(task_id) is not str or type(task_type) is not str or type(payload) is not dict:
-        return None
-    if type(created_at) is not str or type(most) is not int or type(retries) is not int:
-        return None
-    if not task_id or not task_type or not task_id.isascii() or not task_type.isascii():
-        return None
-    return Task(task_id, task_type, payload, created_at, most, retries, "", "", "normal", None, members)
+    # Nearly all tasks have the six members that each task has, and no other. To ask for those that are not there would
+    # cost as much as to parse the JSON.
+    if type(members) is dict and len(members) == 6:
+        try:
+            task_id, task_type, payload = members["id"], members["type"], members["payload"]
+            created_at, most, retries = members["created_at"], members["max_retries"], members["current_retries"]
+        except KeyError:
+            return _read(members)
+        if (
+            type(task_id) is type(task_type) is type(created_at) is str
+            and type(most) is type(retries) is int
+            and type(payload) is dict
+            and task_id
+            and task_type
+            and task_id.isascii()
+            and task_type.isascii()
+        ):
+            return Task(task_id, task_type, payload, created_at, most, retries, "", "", "normal", None, members)
+    return _read(members)
 
 
 def _read(members: Any) -> Task:
@@ -265,13 +262,6 @@ class Delivery:
         """When the entry was added, by the server's clock."""
         entry = self.entry
         return int(entry[:13] if entry[13:14] == b"-" else entry.split(b"-", 1)[0])
-
-    def waited(self, ahead: float) -> float:
-        """Return for how many seconds the entry had waited when it started.
-
-        `ahead` is what the server's time, in unix seconds, is ahead of `time.monotonic` here.
-        """
-        return self.started + ahead - self.added_ms / 1000
 
     @property
     def back(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from buraq.metrics.series import BUCKETS, UNKNOWN, label_of, series
@@ -12,7 +12,7 @@ from buraq.metrics.series import BUCKETS, UNKNOWN, label_of, series
 class _Tally(Protocol):
     def add(self, value: float) -> None: ...
 
-    def add_all(self, values: Iterable[float]) -> None: ...
+    def add_all(self, values: list[float]) -> None: ...
 
     def pour(self, histogram: Any) -> None: ...
 
@@ -30,11 +30,18 @@ class Buckets:
         self.counts[bisect_left(BUCKETS, value)] += 1
         self.total += value
 
-    def add_all(self, values: Iterable[float]) -> None:
-        counts = self.counts
-        for value in values:
-            counts[bisect_left(BUCKETS, value)] += 1
-            self.total += value
+    def add_all(self, values: list[float]) -> None:
+        """Count values, and sort them: where each bucket ends is asked once, not for each value."""
+        values.sort()
+        before = 0
+        for place, bound in enumerate(BUCKETS):
+            end = bisect_right(values, bound, before)
+            self.counts[place] += end - before
+            before = end
+            if end == len(values):
+                break
+        self.counts[-1] += len(values) - before
+        self.total += sum(values)
 
     def pour(self, histogram: Any) -> None:
         for place, count in enumerate(self.counts):
@@ -61,7 +68,7 @@ class Values:
     def add(self, value: float) -> None:
         self.values.append(value)
 
-    def add_all(self, values: Iterable[float]) -> None:
+    def add_all(self, values: list[float]) -> None:
         self.values.extend(values)
 
     def pour(self, histogram: Any) -> None:
@@ -114,12 +121,12 @@ class TaskMetrics:
         if wait_s is not None:
             row.wait.add(wait_s if wait_s > 0 else 0.0)
 
-    def completed_all(self, task_type: str, durations_s: Sequence[float], waits_s: Sequence[float]) -> None:
-        """Count attempts of one type that returned."""
+    def completed_all(self, task_type: str, durations_s: list[float], waits_s: list[float]) -> None:
+        """Count attempts of one type that returned. Both lists are the metrics' own from here on."""
         row = self._rows.get(task_type) or self._row(task_type)
         row.success += len(durations_s)
         row.duration.add_all(durations_s)
-        row.wait.add_all([wait if wait > 0 else 0.0 for wait in waits_s])
+        row.wait.add_all(waits_s if min(waits_s) >= 0 else [max(0.0, wait) for wait in waits_s])
 
     def failed(self, task_type: str, duration_s: float, wait_s: float | None = None) -> None:
         """Count an attempt that failed."""

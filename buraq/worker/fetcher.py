@@ -60,7 +60,7 @@ class Fetcher(Loop):
         lease: Lease,
         holdings: Holdings,
         free: Callable[[], int],
-        dispatch: Callable[[Delivery], None],
+        dispatch: Callable[[list[Delivery]], None],
         hand_back: Callable[[Delivery], None],
         batch: int = 250,
         block: float = 2.0,
@@ -200,16 +200,14 @@ class Fetcher(Loop):
 
     def _receive(self, broker: Broker, letter: str, rows: list[Any], epoch: int) -> int:
         self.quiet_walks = 0
-        keys, adopt, dispatch = broker.keys, self._holdings.adopt, self._dispatch
+        keys = broker.keys
+        deliveries = [Delivery(keys, letter, entry, fields or [], epoch) for entry, fields in rows]
         usual = letter != SUSPECTS and not self.stopping and epoch == self._lease.epoch and self._lease.valid
-        room = self._free() if usual else 0
-        for entry, fields in rows:
-            delivery = Delivery(keys, letter, entry, fields or [], epoch)
-            if room <= 0:
+        if usual and len(deliveries) <= self._free():
+            self._dispatch(self._holdings.adopt_all(deliveries))
+        else:
+            for delivery in deliveries:
                 self._admit(delivery)
-            elif adopt(delivery):
-                dispatch(delivery)
-                room -= 1
         return len(rows)
 
     def _admit(self, delivery: Delivery) -> None:
@@ -222,7 +220,7 @@ class Fetcher(Loop):
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:
-            self._dispatch(delivery)
+            self._dispatch([delivery])
 
     # -- reconciling
 

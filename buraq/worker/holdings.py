@@ -36,13 +36,20 @@ class Holdings:
 
     def adopt(self, delivery: Delivery) -> bool:
         """Take a delivery in. Returns False for one that was ever known: the reply is older than what we know."""
-        key = delivery.key
-        if key in self.known or key in self._settled:
-            return False
-        self.known[key] = delivery
-        if delivery.letter == SUSPECTS:
-            self.suspects += 1
-        return True
+        return bool(self.adopt_all([delivery]))
+
+    def adopt_all(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """Take deliveries in, and return those that were never known."""
+        known, settled, fresh = self.known, self._settled, []
+        for delivery in deliveries:
+            key = delivery.key
+            if key in known or key in settled:
+                continue
+            known[key] = delivery
+            fresh.append(delivery)
+            if delivery.letter == SUSPECTS:
+                self.suspects += 1
+        return fresh
 
     def settled(self, delivery: Delivery) -> None:
         """Forget a delivery whose settling is confirmed.

@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-import ujson
 from gevent.queue import SimpleQueue
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from buraq.app import Buraq, TaskFunction
 from buraq.connection import Unreachable
-from buraq.errors import TaskControl, TimedOut
 from buraq.task import (
-    COMPLETED,
-    Completed,
     Dead,
     Delivery,
     Duplicate,
@@ -28,9 +24,9 @@ from buraq.task import (
     Task,
     Undecodable,
     decode,
-    running_task,
 )
-from buraq.worker.judge import describe, failed, put_off, unknown_type
+from buraq.worker.executor import Executor
+from buraq.worker.judge import describe, put_off, unknown_type
 from buraq.worker.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -38,10 +34,6 @@ log = logging.getLogger(__name__)
 RELEASED, DUPLICATE = Released(), Duplicate()
 _SLICE = 0.005  # seconds; so long slots may run one task after the other before the hub gets a turn
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
-
-
-class SlotTimeout(gevent.Timeout):
-    """A task's time is up. A class of its own, so that a task's own gevent timeouts are not taken for it."""
 
 
 class Slots:
@@ -67,6 +59,7 @@ class Slots:
         self.stopping = False
         self._killed = False
         self._app = app
+        self._execute = Executor(app, lambda: self.stopping).run
         self._lease = lease
         self._ended = ended
         self._started = started
@@ -91,11 +84,11 @@ class Slots:
         """How many deliveries are here and have not started."""
         return len(self._backlog) + sum(len(held) for held in self._held.values())
 
-    def dispatch(self, delivery: Delivery) -> None:
-        """Have a slot run a delivery."""
-        self.load += 1
-        self._backlog.append(delivery)
-        if not self._called:
+    def dispatch(self, deliveries: list[Delivery]) -> None:
+        """Have slots run deliveries: no more than are free."""
+        self.load += len(deliveries)
+        self._backlog.extend(deliveries)
+        if deliveries and not self._called:
             self._call_slot()
 
     def _call_slot(self) -> None:
@@ -123,10 +116,8 @@ class Slots:
             self._called = False
             try:
                 self._work_off(slot)
-            except BaseException:  # only between two tasks: what happens in one is its outcome
-                if not self._killed:
-                    log.exception("slot broke outside of task code", extra={"slot": slot})
-                    self._panicked()
+            except BaseException:  # between two tasks: what happens in one is its outcome
+                self._broke(slot)
                 if self._backlog and not self._called:
                     self._call_slot()
 
@@ -139,26 +130,23 @@ class Slots:
             if backlog and not self._called:
                 self._call_slot()
             while delivery is not None:
-                self._attend(delivery, slot)
-                if self._killed:
-                    return
-                delivery = self._next_held(delivery) if self._held else None
+                try:
+                    self.work(delivery, slot)
+                except BaseException:  # it is handed back, and the slot goes on
+                    self._broke(slot)
+                    self.end(delivery, RELEASED, slot)
+                finally:
+                    self.load -= 1
+                    self._room()
+                delivery = self._next_held(delivery) if self._held and not self._killed else None
             if backlog and time.monotonic() > turn:
                 gevent.sleep(0)
                 turn = time.monotonic() + _SLICE
 
-    def _attend(self, delivery: Delivery, slot: int) -> None:
-        """Work on a delivery. When that breaks outside of task code, it is handed back, and the slot goes on."""
-        try:
-            self.work(delivery, slot)
-        except BaseException:
-            if not self._killed:
-                log.exception("slot broke outside of task code", extra={"slot": slot})
-                self._panicked()
-            self.end(delivery, RELEASED, slot)
-        finally:
-            self.load -= 1
-            self._room()
+    def _broke(self, slot: int) -> None:
+        if not self._killed:
+            log.exception("slot broke outside of task code", extra={"slot": slot})
+            self._panicked()
 
     def end(self, delivery: Delivery, outcome: Outcome, slot: int) -> None:
         """Give a delivery its outcome, once."""
@@ -275,63 +263,10 @@ class Slots:
         self.busy += 1
         try:
             # Fresh for each task: what one sets must not be seen by the next one in this slot.
-            return contextvars.Context().run(self._call, delivery, task, function)
+            return contextvars.Context().run(self._execute, delivery, task, function)
         finally:
             delivery.took = time.monotonic() - begun
             self.busy -= 1
-
-    def _call(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any]) -> Outcome:
-        """Run the task. What it raised, whatever that is, is the outcome."""
-        running_task.set(task)
-        timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
-        try:
-            if timer is None or task.timeout is None:
-                result = run_task(delivery, self._app, function, task.payload)
-            else:
-                try:
-                    result = run_task(delivery, self._app, function, task.payload)
-                finally:
-                    expired = not timer.pending
-                    timer.close()
-                if expired:  # the task swallowed it: it did not do its work in time
-                    raise TimedOut(task.timeout)
-        except gevent.GreenletExit as error:
-            if self.stopping:
-                return RELEASED
-            return self._failed(task, function, error)
-        except SlotTimeout as error:
-            if error is not timer or task.timeout is None:
-                return self._failed(task, function, error)
-            return self._failed(task, function, TimedOut(task.timeout).with_traceback(error.__traceback__))
-        except BaseException as error:  # SystemExit and KeyboardInterrupt would end the worker process
-            return self._failed(task, function, error)
-        return self._completed(function, result)
-
-    def _failed(self, task: Task, function: TaskFunction[..., Any], error: BaseException) -> Outcome:
-        try:
-            outcome = failed(task, error, function.policy)
-        except BaseException as broken:  # a backoff function of the user's
-            if self.stopping and isinstance(broken, gevent.GreenletExit):
-                return RELEASED
-            log.exception("failure could not be judged", extra={"error": describe(error)})
-            return Dead("exhausted", f"{describe(error)}; and its retry could not be decided: {describe(broken)}")
-        expected = isinstance(error, TaskControl)
-        log.log(
-            logging.INFO if expected else logging.WARNING,
-            "task failed" if not expected else "task steered",
-            extra={"error": describe(error), "outcome": type(outcome).__name__},
-        )
-        return outcome
-
-    def _completed(self, function: TaskFunction[..., Any], result: Any) -> Outcome:
-        if not function.keep_result:
-            return COMPLETED
-        try:
-            raw: str = ujson.dumps(result, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-            return Completed(raw.encode(), int(self._app.config.result_ttl * 1000))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            log.warning("result is not JSON and is not kept", extra={"error": describe(error)})
-            return COMPLETED
 
     # -- stopping
 
@@ -347,11 +282,3 @@ class Slots:
         self._killed = True
         gevent.killall(self._greenlets, block=False)
         gevent.joinall(self._greenlets, timeout=timeout)
-
-
-def run_task(delivery: Delivery, app: Buraq, function: TaskFunction[..., Any], payload: dict[str, Any]) -> Any:
-    """Call the task function. The name of this function and of `delivery` are what the lease thread looks for."""
-    if not app.contexts:
-        return function.function(**payload)
-    with app.context():
-        return function.function(**payload)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import gevent
@@ -16,8 +15,9 @@ from buraq.broker import Broker
 from buraq.connection import SharedLink
 from buraq.deadletters import DeadLetters
 from buraq.keys import DEFAULT_QUEUE
-from buraq.metrics import UNKNOWN, TaskMetrics
-from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Retried
+from buraq.metrics import TaskMetrics
+from buraq.task import Delivery
+from buraq.worker.accounts import Accounts
 from buraq.worker.board import Row
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
@@ -69,12 +69,12 @@ class Worker:
         self.broken: str | None = None
         self._queues = tuple(queues)
         self._on_death = on_death
-        self._wall = time.time() - time.monotonic()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
+        self._accounts = Accounts(self.metrics, app.registry, self.lease)
         self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.slots = Slots(
             app,
@@ -127,51 +127,9 @@ class Worker:
         self.fetcher.quiet_walks = 0
 
     def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
-        """Count what the server confirmed. A commit of somebody else's is not ours to count."""
         self._room.set()
         self._look_again()  # what they enqueued may be waiting since
-        registry = self.app.registry
-        ahead = self._wall + self.lease.clock_ahead_ms / 1000  # from our monotonic clock to the server's time
-        completed: defaultdict[str, list[Delivery]] = defaultdict(list)
-        for position, delivery in enumerate(batch):
-            outcome = delivery.outcome
-            task_type = delivery.task.type if delivery.task is not None else UNKNOWN
-            if gone and position in gone:
-                self._dropped(delivery, outcome, sure)
-            elif isinstance(outcome, Completed):
-                completed[task_type].append(delivery)
-            elif isinstance(outcome, Duplicate):
-                self.metrics.duplicate()
-            elif isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
-                known = task_type if task_type in registry else UNKNOWN
-                self._count_failure(delivery, outcome, known, delivery.waited(ahead))
-        for task_type, some in completed.items():
-            known = task_type if task_type in registry else UNKNOWN
-            self.metrics.completed_all(known, [one.took for one in some], [one.waited(ahead) for one in some])
-
-    def _count_failure(self, delivery: Delivery, outcome: Dead | Retried, task_type: str, wait: float) -> None:
-        if delivery.started:
-            self.metrics.failed(task_type, delivery.took, wait)
-        if isinstance(outcome, Dead):
-            self.metrics.dead(task_type)
-            self._log_dead(delivery, outcome)
-        else:
-            self.metrics.retried(task_type)
-
-    def _dropped(self, delivery: Delivery, outcome: Outcome, sure: bool) -> None:
-        """Note an outcome that came too late, or of which nobody knows whether it did."""
-        log.warning(
-            "outcome dropped: the delivery was no longer ours" if sure else "outcome unknown",
-            extra={"entry": delivery.entry.decode(), "stream": delivery.key[0], "outcome": type(outcome).__name__},
-        )
-        if sure:
-            self.metrics.lost(1)
-
-    def _log_dead(self, delivery: Delivery, outcome: Dead) -> None:
-        facts: dict[str, object] = {"reason": outcome.reason, "error": outcome.error, "queue": delivery.queue.name}
-        if delivery.task is not None:
-            facts |= {"task_id": delivery.task.id, "task_type": delivery.task.type, "attempt": delivery.task.attempt}
-        log.error("task buried", extra=facts)
+        self._accounts.confirmed(batch, gone, sure)
 
     def _known_elsewhere(self, delivery: Delivery) -> bool:
         """Say whether a live worker process knows the type of a task that this one does not."""

@@ -80,7 +80,7 @@ class Fetching:
             lease,
             self.holdings,
             free=lambda: self.slots - len(self.dispatched),
-            dispatch=self.dispatched.append,
+            dispatch=self.dispatched.extend,
             hand_back=self.handed_back.append,
             block=BLOCK,
         )

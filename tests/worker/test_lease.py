@@ -12,9 +12,9 @@ from redis import Redis
 from buraq.app import Buraq
 from buraq.connection import Server as Connections
 from buraq.keys import QueueKeys
+from buraq.worker.executor import run_task
 from buraq.worker.facts import Facts
 from buraq.worker.lease import Lease, leases_of
-from buraq.worker.slots import run_task
 from tests.proxy import Proxy
 from tests.worker.parts import PATIENT, delivery_of, lapse, raw_task, read
 

@@ -63,7 +63,7 @@ class House:
     def give(self, task_id: str, task_type: str = "t", **members: Any) -> Delivery:
         self._entries += 1
         delivery = delivery_of(raw_task(task_id, task_type, **members), entry=f"{self._entries}-0".encode())
-        self.slots.dispatch(delivery)
+        self.slots.dispatch([delivery])
         return delivery
 
     def run(self, function: Callable[..., Any], *, options: dict[str, Any] | None = None, **members: Any) -> Outcome:
@@ -685,7 +685,7 @@ BIG = b"1" * 4000  # digits; Python reads no more than 4300
 def test_an_entry_that_holds_no_task_is_dead_and_says_why(house: House, raw: bytes | None) -> None:
     house.app.task(name="t")(lambda: None)
     delivery = delivery_of(raw, b"other", b"field")
-    house.slots.dispatch(delivery)
+    house.slots.dispatch([delivery])
     ended, outcome = house.ends.next()
 
     assert ended is delivery
@@ -721,7 +721,7 @@ def test_a_payload_that_is_hard_to_write_again_never_breaks_a_slot(
         house.give("b", "crowded")
         assert gate.came.acquire(timeout=PATIENT)
     raw = b'{"id":"t1","type":"' + task_type.encode() + b'","max_retries":3,"payload":' + payload + b"}"
-    house.slots.dispatch(delivery_of(raw, entry=b"99-0"))
+    house.slots.dispatch([delivery_of(raw, entry=b"99-0")])
 
     [outcome] = house.next(1).values()
 
@@ -735,7 +735,7 @@ def test_a_payload_that_is_hard_to_write_again_never_breaks_a_slot(
 def test_retry_counts_that_no_machine_number_holds_are_judged(house: House) -> None:
     house.app.task(name="fails")(lambda: 1 / 0)
     raw = b'{"id":"t1","type":"fails","max_retries":' + BIG + b',"current_retries":-' + BIG + b"}"
-    house.slots.dispatch(delivery_of(raw))
+    house.slots.dispatch([delivery_of(raw)])
 
     [outcome] = house.next(1).values()
 
@@ -835,7 +835,7 @@ def xadded(house: House, redis: Redis, task_id: str, key: str, *fields: bytes) -
     rest = {fields[n]: fields[n + 1] for n in range(0, len(fields), 2)}
     entry = redis.xadd("buraq_tasks", {"payload": raw, **rest})
     delivery = delivery_of(raw, *fields, entry=entry.encode())
-    house.slots.dispatch(delivery)
+    house.slots.dispatch([delivery])
     return delivery
 
 
@@ -874,7 +874,7 @@ def test_a_retry_of_a_task_that_took_its_key_at_run_keeps_it(keyed: House, redis
     raw = raw_task("t1", "fails", idempotency_key="k")
     entry = redis.xadd("buraq_tasks", {"payload": raw})
     delivery = delivery_of(raw, entry=entry.encode())
-    keyed.slots.dispatch(delivery)
+    keyed.slots.dispatch([delivery])
 
     [outcome] = keyed.next(1).values()
 
@@ -883,7 +883,7 @@ def test_a_retry_of_a_task_that_took_its_key_at_run_keeps_it(keyed: House, redis
 
 
 def test_a_task_that_is_gone_when_its_key_is_asked_for_is_no_duplicate(keyed: House, redis: Redis) -> None:
-    keyed.slots.dispatch(delivery_of(raw_task("t1", idempotency_key="k"), entry=b"5-0"))
+    keyed.slots.dispatch([delivery_of(raw_task("t1", idempotency_key="k"), entry=b"5-0")])
 
     assert keyed.next(1) == {"t1": Released()}
     assert keyed.started == []
