@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from buraq.version import __version__
 
 if TYPE_CHECKING:
-    from buraq.app import Buraq, TaskFunction
+    from buraq.app import Buraq
     from buraq.errors import (
         BuraqError,
         ConfigError,
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
         Snooze,
         TimedOut,
     )
+    from buraq.function import TaskFunction
     from buraq.handle import TaskHandle
     from buraq.retry import Backoff
     from buraq.task import Task, current_task
 
 _HOMES = {
     "Buraq": "app",
-    "TaskFunction": "app",
+    "TaskFunction": "function",
     "BuraqError": "errors",
     "ConfigError": "errors",
     "DuplicateTaskType": "errors",

@@ -5,129 +5,28 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import redis
 
 from buraq.backend import Backend
 from buraq.broker import Item, Verdict
 from buraq.config import Config
+from buraq.envelope import Envelope
 from buraq.errors import ConfigError, DuplicateTaskType, EnqueueError
+from buraq.function import TaskFunction
 from buraq.handle import TaskHandle
-from buraq.keys import DEFAULT_QUEUE, NORMAL, PRIORITIES
 from buraq.options import Binder, Options, given_seconds, texts
 from buraq.producer import ROUND
-from buraq.retry import Backoff, Policy, seconds
-from buraq.task import Ids, encode, timestamp
+from buraq.retry import Backoff
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _OF_ALL = {"queue", "priority", "max_retries", "timeout"}  # options that all tasks of a task function can share
-
-_ids = Ids()
-os.register_at_fork(after_in_child=_ids.reseed)
-
-
-class TaskFunction(Generic[P, R]):
-    """A function registered under a task type. Calling it just calls it; `enqueue` has a worker call it."""
-
-    def __init__(
-        self,
-        app: Buraq,
-        function: Callable[P, R],
-        name: str,
-        binder: Binder,
-        defaults: Options,
-        retry_on: tuple[type[BaseException], ...],
-        dont_retry_on: tuple[type[BaseException], ...],
-        backoff: Backoff | Callable[[int], float] | None,
-        concurrency: int | None,
-        keep_result: bool,
-    ) -> None:
-        self.app = app
-        self.function = function
-        self.name = name
-        self.concurrency = concurrency
-        self.keep_result = keep_result
-        self._defaults = defaults
-        self._retry_on = retry_on
-        self._dont_retry_on = dont_retry_on
-        self._backoff = backoff
-        self._binder = binder
-        self.__name__ = getattr(function, "__name__", name)
-        self.__doc__ = function.__doc__
-        self.__module__ = function.__module__
-        self.__wrapped__ = function
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function here and now."""
-        return self.function(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"<TaskFunction {self.name!r}>"
-
-    @property
-    def queue(self) -> str:
-        """Name of the queue that its tasks go to."""
-        return self._defaults.queue or DEFAULT_QUEUE
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that a task of this type may run when its enqueuer said nothing; None for no limit."""
-        return None if self._defaults.timeout is None else seconds(self._defaults.timeout)
-
-    @property
-    def policy(self) -> Policy:
-        """Which failures are retried, and when."""
-        config = self.app.config
-        backoff = self._backoff or Backoff(config.retry_backoff, config.retry_backoff_max)
-        return Policy(self._retry_on, self._dont_retry_on, backoff)
-
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle:
-        """Have a worker call the function with these arguments; return when the server has the task.
-
-        Raises `TypeError` when the function could not be called with them, `PayloadError` when one of them is not
-        JSON: nothing is sent then. Raises `QueueUnavailable` when the server does not answer within ENQUEUE_TIMEOUT:
-        the task may have been accepted, and enqueueing again with the same id is safe. Raises `EnqueueError` when the
-        server refuses it.
-        """
-        return self.app._enqueue(self.name, self._binder.bind(args, kwargs), self._defaults)
-
-    def options(
-        self,
-        *,
-        delay: float | timedelta | None = None,
-        at: datetime | float | None = None,
-        id: str | None = None,
-        idempotency_key: str | None = None,
-        queue: str | None = None,
-        priority: str | None = None,
-        max_retries: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> TaskFunction[P, R]:
-        """Return the same task function with other options: `f.options(delay=60).enqueue(…)`.
-
-        `delay` and `timeout` are seconds or a timedelta, `at` is an aware datetime or unix seconds. Raises `ValueError`
-        naming the option that cannot be.
-        """
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        other = object.__new__(TaskFunction)
-        other.__dict__.update(self.__dict__)
-        other._defaults = self._defaults.but(**given)
-        return other
-
-    def enqueue_many(self, payloads: Iterable[Mapping[str, Any]]) -> list[TaskHandle]:
-        """Have a worker call the function once for each mapping of arguments, and return the handles in that order.
-
-        All are checked before any is sent. Raises as `enqueue` does; when the server fails midway, `QueueUnavailable`
-        names the tasks that may not have been accepted, and all before them were.
-        """
-        checked = [self._binder.check(payload) for payload in payloads]
-        return self.app._enqueue_many(self.name, checked, self._defaults)
 
 
 class Buraq:
@@ -305,40 +204,19 @@ class Buraq:
         if type(task_type) is not str or not task_type:
             raise ValueError(f"task_type={task_type!r}: it is a text, the name of a task function")
         known = self.registry.get(task_type)
-        options = (known._defaults if known else Options()).but(**given)
-        check = known._binder.check if known else texts
-        return self._enqueue(task_type, check(payload or {}), options)
+        if known is not None:
+            return known.with_options(given).send(payload or {})
+        envelope = Envelope(self.backend, task_type, Options().but(**given))
+        return self.send(envelope, texts(payload or {}))
 
-    def _item(self, backend: Backend, task_type: str, payload: dict[str, Any], options: Options) -> Item:
-        config = backend.config
-        priority = options.priority or "normal"
-        members: dict[str, Any] = {
-            "id": options.id or _ids.new(),
-            "type": task_type,
-            "payload": payload,
-            "created_at": timestamp(),
-            "max_retries": config.max_retries if options.max_retries is None else options.max_retries,
-            "current_retries": 0,
-        }
-        if options.idempotency_key:
-            members["idempotency_key"] = options.idempotency_key
-        if priority != "normal":
-            members["priority"] = priority
-        timeout = options.timeout if options.timeout is not None else config.task_timeout
-        if timeout is not None:
-            members["timeout"] = round(seconds(timeout) * 1e9)
-        letter = PRIORITIES[priority] if config.enable_priority else NORMAL
-        raw = encode(members, config.max_payload_bytes)
-        return Item(members["id"], letter, options.due(), options.idempotency_key or "", raw)
+    def send(self, envelope: Envelope, payload: dict[str, Any]) -> TaskHandle:
+        """Send one task, whose payload was checked. For task functions."""
+        item = envelope.item(payload)
+        verdicts = envelope.backend.producer.send(envelope.broker, (item,))
+        return self._handle(envelope, item, verdicts.get(0) if verdicts else None)
 
-    def _enqueue(self, task_type: str, payload: dict[str, Any], options: Options) -> TaskHandle:
-        backend = self.backend
-        item = self._item(backend, task_type, payload, options)
-        broker = backend.broker(options.queue or DEFAULT_QUEUE)
-        verdicts = backend.producer.send(broker, (item,))
-        return self._handle(backend, task_type, item, verdicts.get(0), broker.keys.name)
-
-    def _handle(self, backend: Backend, task_type: str, item: Item, verdict: Verdict | None, queue: str) -> TaskHandle:
+    def _handle(self, envelope: Envelope, item: Item, verdict: Verdict | None) -> TaskHandle:
+        task_type, queue, backend = envelope.task_type, envelope.queue, envelope.backend
         if verdict is None:
             if self.on_enqueued is not None:
                 self.on_enqueued(task_type, 1)
@@ -347,19 +225,15 @@ class Buraq:
             raise EnqueueError(item.id, verdict.detail)
         return TaskHandle(verdict.detail or item.id, task_type, queue, False, backend)
 
-    def _enqueue_many(self, task_type: str, payloads: list[dict[str, Any]], options: Options) -> list[TaskHandle]:
-        if options.id is not None or options.idempotency_key is not None:
-            raise ValueError("enqueue_many() sends many tasks: they cannot all have one id or idempotency_key")
-        backend = self.backend
-        items = [self._item(backend, task_type, payload, options) for payload in payloads]
-        broker = backend.broker(options.queue or DEFAULT_QUEUE)
+    def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:
+        """Send many tasks, whose payloads were checked: all are written before any is sent. For task functions."""
+        items = [envelope.item(payload) for payload in payloads]
         handles: list[TaskHandle] = []
         for start in range(0, len(items), ROUND):
             chunk = items[start : start + ROUND]
-            verdicts = backend.producer.send(broker, chunk)
+            verdicts = envelope.backend.producer.send(envelope.broker, chunk)
             handles += [
-                self._handle(backend, task_type, item, verdicts.get(n), broker.keys.name)
-                for n, item in enumerate(chunk)
+                self._handle(envelope, item, verdicts.get(n) if verdicts else None) for n, item in enumerate(chunk)
             ]
         return handles
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import ujson
@@ -24,7 +25,7 @@ ENQUEUE_BATCH, SETTLE_BATCH, RECLAIM_BATCH, REPLAY_BATCH, PROMOTE_BATCH = 100, 2
 BATCH_BYTES = 1 << 20
 _WIDE = 1000  # fields and values in an entry
 
-_STREAM = {HIGH: 1, NORMAL: 2, LOW: 3}
+_STREAM = {HIGH: "1", NORMAL: "2", LOW: "3"}
 
 
 class Item(NamedTuple):
@@ -75,7 +76,7 @@ class Reclaimable(NamedTuple):
     owner: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one for each queue of a backend: compared by identity, which costs nothing
 class Broker:
     """The transitions of one queue."""
 
@@ -83,28 +84,31 @@ class Broker:
     group: str = "buraq_workers"
     channel: str = "buraq_events"
 
-    @property
+    @cached_property
     def _queue(self) -> str:
         return ujson.dumps(self.keys.name)
+
+    @cached_property
+    def _of_enqueue(self) -> list[str]:
+        """KEYS of the enqueue script that are the same for each batch."""
+        keys, streams = self.keys, self.keys.streams
+        places = [*keys.by_priority, streams[FRONT], streams[SUSPECTS], keys.dlq]
+        return [*places, keys.scheduled, keys.tasks, keys.index]
 
     # -- producers
 
     def enqueue(self, items: Sequence[Item], producer: str, number: int, now_ms: int | str = "") -> Call:
         """Accept tasks. The same `number` again is answered with the reply that it had the first time."""
-        keys, streams = self.keys, self.keys.streams
-        owners: list[str] = []
+        keys = self.keys
+        owners: dict[str, int] = {}  # idempotency keys, and where in KEYS they are
         args: list[Argument] = [self.channel, self._queue, number, now_ms, KEY_LIFE_MS, MEMO_LIFE_MS]
         for item in items:
-            owner: Argument = ""
-            if item.owner:
-                owner_key = keys.owner(item.owner)
-                if owner_key not in owners:
-                    owners.append(owner_key)
-                owner = 11 + owners.index(owner_key)
-            args += (item.id, _STREAM[item.letter], item.due, owner, item.payload)
-        places = [*keys.by_priority, streams[FRONT], streams[SUSPECTS], keys.dlq]
-        fixed = [*places, keys.scheduled, keys.tasks, keys.index, keys.accepted(producer)]
-        return load("enqueue")([*fixed, *owners], args)
+            how = _STREAM[item.letter]
+            if item.due or item.owner:
+                owner = owners.setdefault(keys.owner(item.owner), 11 + len(owners)) if item.owner else ""
+                how = f"{how},{item.due},{owner}"
+            args += (item.id, how, item.payload)
+        return load("enqueue")([*self._of_enqueue, keys.accepted(producer), *owners], args)
 
     @staticmethod
     def verdicts(reply: Sequence[Any]) -> dict[int, Verdict]:
@@ -261,7 +265,7 @@ class Broker:
             if letter.task.idempotency_key:
                 keys.append(self.keys.owner(letter.task.idempotency_key))
                 owner = len(keys)
-            stream = 1 + _STREAM[PRIORITIES.get(letter.task.priority, NORMAL)]
+            stream = 1 + int(_STREAM[PRIORITIES.get(letter.task.priority, NORMAL)])
             args += (letter.entry, letter.task.id, stream, letter.payload, owner)
         return load("replay")(keys, args)
 

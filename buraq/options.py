@@ -107,15 +107,22 @@ class Binder:
         self.names = frozenset(p.name for p in named)
         self.required = frozenset(p.name for p in named if p.default is p.empty)
         self.positional = tuple(p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self._passed: set[tuple[Any, ...]] = set()  # shapes of calls that were found to fit
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the payload for a call. Raises `TypeError` as the call itself would."""
         payload = dict(zip(self.positional, args, strict=False))
-        given = len(args) + len(kwargs)
         payload.update(kwargs)
-        if len(args) > len(self.positional) or len(payload) != given:
+        # Whether a call fits depends on how many arguments it has, and on the names of the others.
+        shape = (len(args), *kwargs)
+        if shape in self._passed:
+            return payload
+        if len(args) > len(self.positional) or len(payload) != len(args) + len(kwargs):
             self.signature.bind(*args, **kwargs)
-        return self.check(payload)
+        payload = self.check(payload)
+        if len(self._passed) < 1000:  # a function that takes any keyword has no end of shapes
+            self._passed.add(shape)
+        return payload
 
     def check(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return `payload` as a dict. Raises `TypeError` when the function cannot be called with it."""

@@ -16,14 +16,15 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError, TryAgainError
 
-from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, MEMO_LIFE_MS, Broker, Item, Verdict
+from buraq.batch import Batch, Waiter
+from buraq.broker import BATCH_BYTES, MEMO_LIFE_MS, Broker, Item, Verdict
 from buraq.connection import Link, Server, Unreachable
-from buraq.errors import ConfigError, EnqueueError, QueueUnavailable
-from buraq.scripts import Argument, Call
+from buraq.errors import ConfigError, QueueUnavailable
+from buraq.scripts import Argument
 from buraq.values import Durability
 
 # Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
@@ -38,78 +39,6 @@ _LATE = 0.12  # seconds; an idle server looks every 100 ms whether a WAIT is ove
 _REGISTER_EVERY = 60.0  # seconds; a queue's name must come back after the server lost its data
 
 
-class _Waiter:
-    """A caller's items, and what became of them."""
-
-    __slots__ = ("broker", "done", "error", "gone", "items", "leads", "ready", "verdicts")
-
-    def __init__(self, broker: Broker, items: Sequence[Item]) -> None:
-        self.broker = broker
-        self.items = items
-        self.verdicts: dict[int, Verdict] = {}
-        self.error: Exception | None = None
-        self.done = False
-        self.leads = False
-        self.gone = False  # its caller was told that the answer is not known
-        self.ready: threading.Lock | None = None
-
-    def finish(self) -> None:
-        self.done = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Let the caller go on, once: one that has run out of time meanwhile takes no notice."""
-        if self.ready is not None and self.ready.locked():
-            self.ready.release()
-
-
-class _Batch:
-    """What travels together, under one number: for each queue one call or, of many items, several."""
-
-    def __init__(self, number: int, producer: str, waiters: list[_Waiter]) -> None:
-        self.waiters = waiters
-        self.brokers: dict[Broker, list[tuple[_Waiter, int]]] = {}
-        for waiter in waiters:
-            places = self.brokers.setdefault(waiter.broker, [])
-            places += [(waiter, n) for n in range(len(waiter.items))]
-        self.calls: list[Call] = []
-        self._parts: list[tuple[Broker, list[tuple[_Waiter, int]]]] = []
-        for broker, places in self.brokers.items():
-            for part, some in enumerate(_cut(places)):
-                items = [waiter.items[n] for waiter, n in some]
-                # The server remembers its reply to each part.
-                name = f"{producer}:{part}" if part else producer
-                self.calls.append(broker.enqueue(items, name, number))
-                self._parts.append((broker, some))
-        self.memo = waiters[0].broker.keys.accepted(producer)
-
-    def share(self, replies: Sequence[object]) -> None:
-        """Give each caller its part of the replies."""
-        for (broker, places), reply in zip(self._parts, replies, strict=True):
-            if isinstance(reply, Exception):
-                for waiter, n in places:
-                    waiter.error = waiter.error or EnqueueError(waiter.items[n].id, str(reply))
-            elif isinstance(reply, list) and reply:
-                for position, verdict in broker.verdicts(reply).items():
-                    waiter, n = places[position]
-                    waiter.verdicts[n] = verdict
-        for waiter in self.waiters:
-            waiter.finish()
-
-
-def _cut(places: list[tuple[_Waiter, int]]) -> Iterator[list[tuple[_Waiter, int]]]:
-    """Cut items into parts that a script may take."""
-    part: list[tuple[_Waiter, int]] = []
-    size = 0
-    for waiter, n in places:
-        size += len(waiter.items[n].payload)
-        if part and (len(part) >= ENQUEUE_BATCH or size > BATCH_BYTES):
-            yield part
-            part, size = [], len(waiter.items[n].payload)
-        part.append((waiter, n))
-    yield part
-
-
 class Producer:
     """Hands items to the server and returns when it has them."""
 
@@ -118,8 +47,9 @@ class Producer:
         self._line = _Line(*self._of_line)
         _producers.add(self)
 
-    def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict]:
-        """Send at most `ROUND` items of one queue; return the verdict on each that was not simply accepted.
+    def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict] | None:
+        """Send at most `ROUND` items of one queue; return the verdicts on those that were not simply accepted, None
+        when all were.
 
         Raises `QueueUnavailable` when the server did not answer in time: then each of them may have been accepted, and
         sending it again with the same id is safe. Raises `EnqueueError` when the server refused the whole batch, and
@@ -155,15 +85,16 @@ class _Line:
         self._id = uuid.uuid4().hex
         self._number = 0
         self._lock = threading.Lock()
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting: deque[Waiter] = deque()
         self._leading = False
-        self._batch: _Batch | None = None  # sent, or about to be, and not answered yet
+        self._spare: list[threading.Lock] = []
+        self._batch: Batch | None = None  # sent, or about to be, and not answered yet
         self._link: Link = server.link(timeout / _ATTEMPTS)
         self._registered: dict[str, float] = {}
         self._trouble: Exception | None = None  # why the last attempt failed
 
-    def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict]:
-        waiter = _Waiter(broker, items)
+    def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict] | None:
+        waiter = Waiter(broker, items)
         deadline = time.monotonic() + self._timeout
         # A caller can be killed wherever it waits; in plain threads Ctrl-C can strike anywhere. `_leave` mends it all.
         try:
@@ -171,7 +102,7 @@ class _Line:
             # Without a timeout, which would cost more than all the rest: a leader gives up at its own deadline, before
             # ours, and hands over to the next one in line.
             if waiter.ready is not None:
-                waiter.ready.acquire()
+                self._wait(waiter, waiter.ready)
             while waiter.leads and not waiter.done:
                 if not self._deliver(deadline):
                     break
@@ -184,17 +115,28 @@ class _Line:
             raise QueueUnavailable([item.id for item in items], self._timeout, why) from self._trouble
         return waiter.verdicts
 
-    def _join(self, waiter: _Waiter) -> None:
+    def _join(self, waiter: Waiter) -> None:
         """Stand in line; become the leader when there is none."""
         with self._lock:
             self._waiting.append(waiter)
-            if self._leading:
+            if not self._leading:
+                waiter.leads = self._leading = True
+            elif self._spare:
+                waiter.ready = self._spare.pop()
+            else:
                 waiter.ready = threading.Lock()
                 waiter.ready.acquire()
-            else:
-                waiter.leads = self._leading = True
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _wait(self, waiter: Waiter, ready: threading.Lock) -> None:
+        """Wait until the answer is there, or until it is this caller's turn to lead."""
+        ready.acquire()
+        while not waiter.done and not waiter.leads:
+            ready.acquire()
+        waiter.ready = None
+        # It is locked again, as the next caller needs it, and to pass it on costs less than to make one.
+        self._spare.append(ready)
+
+    def _leave(self, waiter: Waiter) -> None:
         """Go, answered or not; a leader hands over."""
         if waiter.done and not waiter.leads:
             return
@@ -209,7 +151,7 @@ class _Line:
 
     def _hand_over(self) -> None:
         """Make a caller who still waits the leader. The lock is held."""
-        waiting: list[_Waiter] = []
+        waiting: list[Waiter] = []
         if self._batch is not None:
             # Its reply may still come, and must not be taken for the answer to what is sent next.
             self._link.close()
@@ -223,12 +165,12 @@ class _Line:
             heir.leads = True
             heir.wake()
 
-    def _next_batch(self) -> _Batch:
+    def _next_batch(self) -> Batch:
         """Return what to send now: the batch whose reply is in doubt, or what waits."""
         if self._batch is not None:
             return self._batch
         with self._lock:
-            waiters: list[_Waiter] = []
+            waiters: list[Waiter] = []
             count = size = 0
             while self._waiting:
                 items = self._waiting[0].items
@@ -238,7 +180,7 @@ class _Line:
                     break
                 waiters.append(self._waiting.popleft())
             self._number += 1
-        self._batch = _Batch(self._number, self._id, waiters)
+        self._batch = Batch(self._number, self._id, waiters)
         return self._batch
 
     def _deliver(self, deadline: float) -> bool:
@@ -247,8 +189,8 @@ class _Line:
         while not self.orphaned and time.monotonic() < deadline:
             batch = self._next_batch()
             try:
-                self._register([broker.keys.name for broker in batch.brokers])
-                replies = self._link.calls(batch.calls)
+                self._register(batch.queues)
+                replies = self._link.calls([part.call for part in batch.parts])
                 passing = [reply for reply in replies if _passes(reply)]
                 if not passing:
                     if not self._wait_until_durable(batch.memo, deadline):

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from buraq.app import Buraq, TaskFunction
+from buraq.app import Buraq
 from buraq.errors import BuraqError, ConfigError, close_match
+from buraq.function import TaskFunction
 
 _TRACEBACK_LINES = 12
 _USUAL_NAMES = ("queue", "app", "application")  # looked at in this order in a module that has no queue by itself

@@ -163,21 +163,36 @@ def _check(value: Any, path: str) -> None:
         raise PayloadError(path, f"{kind.__name__} is not JSON: {remedy}")
 
 
-def encode(members: Mapping[str, Any], limit: int) -> bytes:
-    """Write a new task as JSON. Raises `PayloadError` naming the argument that is not JSON, and `PayloadTooLarge`."""
-    try:
-        for name, value in members["payload"].items():
-            if type(value) not in _SCALARS:
-                _check(value, name)
-        text: str = ujson.dumps(members, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-        raw = text.encode()
-    except (OverflowError, RecursionError, TypeError) as error:
-        raise PayloadError("payload", f"{error}: send a flatter payload") from None
-    except UnicodeEncodeError:
-        raise PayloadError("payload", "a text holds half a surrogate pair: clean it first") from None
-    if len(raw) > limit:
-        raise PayloadTooLarge(len(raw), limit)
-    return raw
+def _dumps(value: Any) -> str:
+    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
+    return text
+
+
+class Template:
+    """Writes new tasks of one type as JSON: what they have in common is written once."""
+
+    def __init__(self, task_type: str, more: Mapping[str, Any], limit: int) -> None:
+        """`more` are members that all of them have. No task may be longer than `limit` bytes."""
+        self._type = f',"type":{_dumps(task_type)},"payload":'
+        self._rest = f",{_dumps(more)[1:]}" if more else "}"
+        self._limit = limit
+
+    def write(self, task_id: str, payload: Mapping[str, Any], created_at: str) -> bytes:
+        """Return a task's JSON. Raises `PayloadError` naming the argument that is not JSON, and `PayloadTooLarge`."""
+        try:
+            for name, value in payload.items():
+                if type(value) not in _SCALARS:
+                    _check(value, name)
+            quoted = f'"{task_id}"' if task_id.isalnum() else _dumps(task_id)
+            text = f'{{"id":{quoted}{self._type}{_dumps(payload)},"created_at":"{created_at}"{self._rest}'
+            raw = text.encode()
+        except (OverflowError, RecursionError, TypeError) as error:
+            raise PayloadError("payload", f"{error}: send a flatter payload") from None
+        except UnicodeEncodeError:
+            raise PayloadError("payload", "a text holds half a surrogate pair: clean it first") from None
+        if len(raw) > self._limit:
+            raise PayloadTooLarge(len(raw), self._limit)
+        return raw
 
 
 class Ids:
@@ -201,11 +216,12 @@ _second: tuple[int, str] = (0, "")  # the last one that was written
 def timestamp() -> str:
     """Return now as the wire format has it: RFC 3339 in UTC, with microseconds."""
     global _second
-    second, rest = divmod(time.time_ns(), 1_000_000_000)
+    now = time.time_ns()
+    second = now // 1_000_000_000
     last = _second
     if last[0] != second:
         last = _second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    return f"{last[1]}.{rest // 1000:06d}Z"
+    return f"{last[1]}.{now // 1000 % 1_000_000:06d}Z"
 
 
 class Delivery:

@@ -17,8 +17,8 @@
 -- ARGV[4] now_ms     unix time, empty for the server's
 -- ARGV[5] keep_ms    life of an idempotency key, from the due time
 -- ARGV[6] memo_ms    life of the memo
--- ARGV[7+] tasks     five each: id, stream (1 to 3), due_ms ('+' before a delay,
---                    '' for now), position in KEYS of its owner or '', payload
+-- ARGV[7+] tasks     three each: id, how, payload. How is the stream, 1 to 3; or "stream,due,owner" for a task that has
+--                    a due time in ms ('+' before a delay) or the position in KEYS of its owner: '' for none
 --
 -- Returns a flat list of what was not simply accepted, three each: position, word, detail.
 --   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
@@ -34,23 +34,29 @@ if memo then
   end
 end
 
-local clock = redis.call('TIME')
-local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
-local letters, at = {'h', 'n', 'l'}, {h = 1, n = 2, l = 3, f = 4, s = 5, d = 6}
-local reply, rows, due_rows, task_rows, ids, taken, claims, heard, later = {}, {}, {}, {}, {}, {}, {}, true, false
-for i = 7, #ARGV, 5 do
-  ids[#ids + 1], later = ARGV[i], later or ARGV[i + 2] ~= ''
+local n, ids, plain = (#ARGV - 6) / 3, {}, true
+for i = 1, n do
+  ids[i], plain = ARGV[4 + 3 * i], plain and #ARGV[5 + 3 * i] == 1
 end
 -- Found after the first XADD, these would leave tasks that the index does not know.
-if later then redis.call('ZCARD', KEYS[7]); redis.call('HLEN', KEYS[8]) end
+if not plain then redis.call('ZCARD', KEYS[7]); redis.call('HLEN', KEYS[8]) end
 local places = redis.call('HMGET', KEYS[9], unpack(ids))
+
+-- Asked once: an event that nobody hears costs as much as to accept the task.
+local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[1]), redis.pcall('PUBSUB', 'NUMPAT')
+local heard = exact.err or exact[2] > 0 or patterns ~= 0
+local clock = (heard or not plain) and redis.call('TIME') or {0, 0}
+local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local streams, letters = {['1'] = KEYS[1], ['2'] = KEYS[2], ['3'] = KEYS[3]}, {['1'] = 'h', ['2'] = 'n', ['3'] = 'l'}
+local reply, rows, due_rows, task_rows, taken, claims = {}, {}, {}, {}, {}, {}
 
 -- A row may be stale (a task settled by someone who does not keep the index): the place decides.
 local function there(id, place)
   if not place then return false end
   local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
   if where == 'z' then return redis.call('ZSCORE', KEYS[7], id) end
-  local found = at[where] and redis.pcall('XRANGE', KEYS[at[where]], entry, entry) or {}
+  local key = where ~= '' and KEYS[string.find('hnlfsd', where, 1, true) or 0]
+  local found = key and redis.pcall('XRANGE', key, entry, entry) or {}
   return #found > 0, found.err
 end
 
@@ -66,32 +72,28 @@ local function verdict(id, place, due, owner)
   end
 end
 
-for i = 1, #ids do
-  local a = 7 + (i - 1) * 5
-  local id, stream, due, owner, payload = ids[i], tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
-  local word, detail = verdict(id, places[i], due, owner)
-  local letter, wait = letters[stream], 0
+for i = 1, n do
+  local id, how, payload, due, owner, wait, word, detail = ids[i], ARGV[5 + 3 * i], ARGV[6 + 3 * i], '', '', 0
+  if not plain and #how > 1 then how, due, owner = string.match(how, '^(%d),(.*),(%d*)$') end
+  local key, letter, mark = streams[how], letters[how], owner ~= '' and '1' or nil
+  if places[i] or taken[id] or due ~= '' or mark then word, detail = verdict(id, places[i], due, owner) end
   if not word and due ~= '' then wait = tonumber(due) - (string.sub(due, 1, 1) == '+' and 0 or now) end
   if not word and wait <= 0 then
-    local entry
-    if owner == '' then
-      entry = redis.pcall('XADD', KEYS[stream], '*', 'payload', payload)
-    else
-      entry = redis.pcall('XADD', KEYS[stream], '*', 'payload', payload, 'claimed', '1')
-    end
+    local entry = mark and redis.pcall('XADD', key, '*', 'payload', payload, 'claimed', mark)
+      or redis.pcall('XADD', key, '*', 'payload', payload)
     if type(entry) == 'table' then
       word, detail = 'REFUSED', entry.err
     else
       rows[#rows + 1], rows[#rows + 2] = id, letter .. entry
       if heard then
         local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
-        heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
+        redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
           ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
-          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
       end
     end
   elseif not word then
-    rows[#rows + 1], rows[#rows + 2] = id, 'z' .. letter .. (owner == '' and '-' or 'k') .. '0'
+    rows[#rows + 1], rows[#rows + 2] = id, 'z' .. letter .. (mark and 'k' or '-') .. '0'
     due_rows[#due_rows + 1], due_rows[#due_rows + 2] = string.format('%.0f', now + wait), id
     task_rows[#task_rows + 1], task_rows[#task_rows + 2] = id, payload
   end
@@ -99,7 +101,7 @@ for i = 1, #ids do
     reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = i, word, detail
   else
     taken[id] = true
-    if owner ~= '' then
+    if mark then
       claims[owner] = id
       local life = math.max(0, wait) + tonumber(ARGV[5])
       redis.call('SET', KEYS[tonumber(owner)], id, 'PX', string.format('%.0f', life))
@@ -111,5 +113,5 @@ if #due_rows > 0 then
   redis.call('ZADD', KEYS[7], unpack(due_rows))
 end
 if #rows > 0 then redis.call('HSET', KEYS[9], unpack(rows)) end
-redis.call('SET', KEYS[10], ARGV[3] .. ' ' .. cjson.encode(reply), 'PX', ARGV[6])
+redis.call('SET', KEYS[10], ARGV[3] .. ' ' .. (#reply > 0 and cjson.encode(reply) or '{}'), 'PX', ARGV[6])
 return reply

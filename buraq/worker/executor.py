@@ -9,8 +9,9 @@ from typing import Any
 import gevent
 import ujson
 
-from buraq.app import Buraq, TaskFunction
+from buraq.app import Buraq
 from buraq.errors import TaskControl, TimedOut
+from buraq.function import TaskFunction
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Outcome, Released, Task, running_task
 from buraq.worker.judge import describe, failed
 

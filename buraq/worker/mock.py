@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from buraq.app import Buraq, TaskFunction
+from buraq.app import Buraq
 from buraq.errors import BuraqError
+from buraq.function import TaskFunction
 from buraq.worker.loop import Loop
 
 

@@ -13,8 +13,9 @@ import gevent
 from gevent.queue import SimpleQueue
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from buraq.app import Buraq, TaskFunction
+from buraq.app import Buraq
 from buraq.connection import Unreachable
+from buraq.function import TaskFunction
 from buraq.task import (
     Dead,
     Delivery,

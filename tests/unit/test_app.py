@@ -11,9 +11,10 @@ import fakeredis
 import pytest
 import ujson
 
-from buraq.app import Buraq, TaskFunction
+from buraq.app import Buraq
 from buraq.config import Config
 from buraq.errors import DuplicateTaskType, PayloadError, PayloadTooLarge
+from buraq.function import TaskFunction
 from buraq.retry import Backoff
 
 

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 RANKS = [
     "version errors values config keys retry task options log",
     "scripts connection",
-    "broker producer events backend inspector deadletters legacy handle",
+    "broker batch producer events backend inspector deadletters legacy handle",
     "metrics",
-    "app",
+    "envelope function app",
     "target",
     "worker web",
     "cli",
@@ -24,12 +24,15 @@ RANKS = [
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
     "connection": {"scripts"},
-    "producer": {"broker"},
+    "batch": {"broker"},
+    "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
     "inspector": {"broker", "backend"},
     "deadletters": {"broker", "backend"},
     "legacy": {"backend"},
     "handle": {"backend", "inspector"},
+    "function": {"envelope"},
+    "app": {"envelope", "function"},
 }
 # Leaves stand beside the ranks: what they may import, and who may import them.
 LEAVES = {

@@ -12,7 +12,7 @@ import pytest
 
 from buraq.errors import PayloadError, PayloadTooLarge
 from buraq.keys import Names
-from buraq.task import Delivery, Ids, Task, Undecodable, current_task, decode, encode, recode, running_task, timestamp
+from buraq.task import Delivery, Ids, Task, Template, Undecodable, current_task, decode, recode, running_task, timestamp
 
 # As the original writes it: the order of its members, nanoseconds, absent members left out.
 GO = (
@@ -27,8 +27,12 @@ AWKWARD = (
 )
 
 
-def members(payload: Any, **more: Any) -> dict[str, Any]:
-    return {"id": "t1", "type": "mail", "payload": payload, **more}
+MADE = "2026-11-21T18:52:00.123456Z"
+HEAD, TAIL = '{"id":"t1","type":"mail","payload":{"a":', '},"created_at":"' + MADE + '"}'
+
+
+def write(value: Any, limit: int = 10_000) -> bytes:
+    return Template("mail", {}, limit).write("t1", {"a": value}, MADE)
 
 
 # --- Reading
@@ -173,13 +177,12 @@ Point = namedtuple("Point", "x y")
     ],
 )
 def test_plain_json_is_written_as_it_is(value: object, written: str) -> None:
-    raw = encode(members({"a": value}), 10_000)
-    assert raw.decode() == '{"id":"t1","type":"mail","payload":{"a":' + written + "}}"
+    assert write(value).decode() == HEAD + written + TAIL
 
 
 @pytest.mark.parametrize("value", [None, True, 10**30, -0.0, 1e-300, "é\u2028\x00", [[], {}], {"a": {"b": [1, None]}}])
 def test_what_is_written_is_read_back(value: object) -> None:
-    assert repr(decode(encode(members({"a": value}), 10_000)).payload) == repr({"a": value})
+    assert repr(decode(write(value)).payload) == repr({"a": value})
 
 
 @pytest.mark.parametrize(
@@ -201,29 +204,35 @@ def test_what_is_written_is_read_back(value: object) -> None:
 )
 def test_what_is_no_json_is_refused_with_the_way_to_it(value: object, path: str, reason: str) -> None:
     with pytest.raises(PayloadError, match=rf"^{path}: {reason}"):
-        encode(members({"a": value}), 10_000)
+        write(value)
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, ["ok", "\udc00"]])
 def test_half_a_surrogate_pair_is_refused(value: object) -> None:
     with pytest.raises(PayloadError, match="half a surrogate pair"):
-        encode(members({"a": value}), 10_000)
+        write(value)
 
 
 def test_the_limit_counts_the_bytes_of_the_whole_json() -> None:
-    task = members({"a": "é"})
-    size = len(encode(task, 10_000))
-    assert size == len('{"id":"t1","type":"mail","payload":{"a":"é"}}'.encode())
-    assert len(encode(task, size)) == size
+    size = len(write("é"))
+    assert size == len((HEAD + '"é"' + TAIL).encode())
+    assert len(write("é", size)) == size
     with pytest.raises(PayloadTooLarge, match=rf"{size} bytes .*MAX_PAYLOAD_BYTES={size - 1}"):
-        encode(task, size - 1)
+        write("é", size - 1)
+
+
+def test_further_members_stand_behind_and_any_text_is_an_id_and_a_type() -> None:
+    more = {"max_retries": 3, "idempotency_key": 'k"é', "timeout": 1}
+    raw = Template('m"é', more, 10_000).write('a"b\\é', {}, MADE)
+    assert json.loads(raw) == {"id": 'a"b\\é', "type": 'm"é', "payload": {}, "created_at": MADE, **more}
+    assert list(json.loads(raw)) == ["id", "type", "payload", "created_at", *more]
 
 
 def test_a_payload_as_deep_as_can_be_read_is_written() -> None:
     deep: Any = []
     for _ in range(300):
         deep = [deep]
-    assert decode(encode(members({"a": deep}), 10_000)).payload == {"a": deep}
+    assert decode(write(deep)).payload == {"a": deep}
 
 
 # --- Deliveries

@@ -1,0 +1,50 @@
+"""What all tasks of one type with the same options have in common, worked out once; and each task, written by it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from buraq.backend import Backend
+from buraq.broker import Item
+from buraq.keys import DEFAULT_QUEUE, NORMAL, PRIORITIES
+from buraq.options import Options
+from buraq.retry import seconds
+from buraq.task import Ids, Template, timestamp
+
+_ids = Ids()
+os.register_at_fork(after_in_child=_ids.reseed)
+
+
+class Envelope:
+    """Where tasks of a type go and how they are written, with the settings of one backend."""
+
+    def __init__(self, backend: Backend, task_type: str, options: Options) -> None:
+        config = backend.config
+        self.backend = backend
+        self.task_type = task_type
+        self.queue = options.queue or DEFAULT_QUEUE
+        self.broker = backend.broker(self.queue)
+        priority = options.priority or "normal"
+        more: dict[str, Any] = {
+            "max_retries": config.max_retries if options.max_retries is None else options.max_retries,
+            "current_retries": 0,
+        }
+        if options.idempotency_key:
+            more["idempotency_key"] = options.idempotency_key
+        if priority != "normal":
+            more["priority"] = priority
+        timeout = options.timeout if options.timeout is not None else config.task_timeout
+        if timeout is not None:
+            more["timeout"] = round(seconds(timeout) * 1e9)
+        self._template = Template(task_type, more, config.max_payload_bytes)
+        self._letter = PRIORITIES[priority] if config.enable_priority else NORMAL
+        self._options = options
+        self._owner = options.idempotency_key or ""
+
+    def item(self, payload: dict[str, Any]) -> Item:
+        """Write a new task. Raises `PayloadError` and `PayloadTooLarge`."""
+        options = self._options
+        task_id = options.id or _ids.new()
+        due = options.due() if options.delay is not None or options.at is not None else ""
+        return Item(task_id, self._letter, due, self._owner, self._template.write(task_id, payload, timestamp()))
