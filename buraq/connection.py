@@ -24,27 +24,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from buraq.scripts import Argument, Call
-
-try:
-    import hiredis
-except ImportError:  # it is a dependency; where there is no wheel for it all still works, at half the speed
-    hiredis = None  # type: ignore[assignment]
+from buraq.wire import Wire
 
 # The server is away, or not yet itself: wait and ask again. (LOADING and MASTERDOWN arrive as ConnectionError.)
 Unreachable = (RedisConnectionError, RedisTimeoutError, OSError)
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
-
-
-def _pack(connection: Any, commands: Sequence[Sequence[Argument]]) -> Any:
-    """Write commands as the server reads them.
-
-    redis-py looks at each argument in Python before hiredis packs it. Ours are texts, bytes and whole numbers only.
-    """
-    if hiredis is None:
-        return connection.pack_commands(commands)
-    return [b"".join([hiredis.pack_command(tuple(words)) for words in commands])]  # type: ignore[arg-type]
 
 
 class Link:
@@ -57,6 +43,7 @@ class Link:
         self._server = server
         self._answer_timeout = answer_timeout
         self._connection: Any = None
+        self._wire: Wire | None = None  # of the open connection, where it has one
         self._limit = answer_timeout  # in force on the connection
         self._pid = 0  # of the process that opened it
         self.deadline = math.inf  # by time.monotonic(): no answer is waited for beyond it
@@ -64,7 +51,7 @@ class Link:
     def _open(self) -> Any:
         """Return the connection, connected, with its timeouts cut to the deadline."""
         if self._connection is not None and self._pid != os.getpid():
-            self._connection = None  # it is still the parent's
+            self._connection = self._wire = None  # it is still the parent's
         if self._connection is None:
             self._limit = self._time_left()
             self._pid = os.getpid()
@@ -74,6 +61,7 @@ class Link:
             except BaseException:
                 self.close()
                 raise
+            self._wire = Wire.over(self._connection)
         limit = self._time_left()
         if limit != self._limit:
             self._limit = limit
@@ -100,7 +88,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._wire = self._connection, None, None
         if connection is not None:
             connection.disconnect()
 
@@ -111,31 +99,21 @@ class Link:
         which of the commands were executed.
         """
         connection = self._open()
-        replies: list[Any] = []
         try:
-            connection.send_packed_command(_pack(connection, commands))
-            for _ in commands:
-                try:
-                    replies.append(connection.read_response())
-                except ResponseError as error:
-                    replies.append(error)
+            if self._wire is not None:
+                return self._wire.ask(commands)
+            return _ask(connection, commands)
         except BaseException:
             # Whatever it was, a late reply must not be taken for the answer to the next command.
             self.close()
             raise
-        return replies
 
     def command(self, *words: Argument) -> Any:
         """Send one command and return its reply. Raises its error reply, and as `commands` does."""
-        connection = self._open()
-        try:
-            connection.send_command(*words)
-            return connection.read_response()
-        except ResponseError:
-            raise
-        except BaseException:
-            self.close()
-            raise
+        [reply] = self.commands([words])
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
     def calls(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts in one go and return their replies; an error reply is returned, not raised.
@@ -164,6 +142,18 @@ class Link:
         """File descriptor of the open connection, None while it is closed."""
         sock = getattr(self._connection, "_sock", None)
         return None if sock is None else int(sock.fileno())
+
+
+def _ask(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Do as `Wire.ask`, with redis-py's own means."""
+    replies: list[Any] = []
+    connection.send_packed_command(connection.pack_commands(commands))
+    for _ in commands:
+        try:
+            replies.append(connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+    return replies
 
 
 class SharedLink:

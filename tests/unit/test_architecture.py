@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
     "version errors values config keys retry task options log",
-    "scripts connection",
+    "scripts wire connection",
     "broker batch producer events backend inspector deadletters legacy handle",
     "metrics",
     "envelope function app",
@@ -23,7 +23,8 @@ RANKS = [
 # Inside the first rank, from what stands to the left; inside the others, only what is named here.
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
-    "connection": {"scripts"},
+    "wire": {"scripts"},
+    "connection": {"scripts", "wire"},
     "batch": {"broker"},
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},

@@ -1,0 +1,66 @@
+"""What goes over an open connection: commands packed, and replies read, by hiredis alone.
+
+redis-py opens the connection, with all that belongs to that: addresses, TLS, passwords, databases. For each command
+after that it would look at every argument, and ask the socket whether it is ready before it reads, which takes longer
+than the command itself.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse
+
+from buraq.scripts import Argument
+
+try:
+    import hiredis
+except ImportError:  # it is a dependency; where there is no wheel for it all still works, at half the speed
+    hiredis = None  # type: ignore[assignment]
+
+_READ = 1 << 16  # bytes
+
+
+class Wire:
+    """An open connection, for one user at a time."""
+
+    def __init__(self, sock: socket.socket, parse_error: Any) -> None:
+        self._sock = sock
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=parse_error)
+
+    @classmethod
+    def over(cls, connection: Any) -> Wire | None:
+        """Return the wire of a redis-py connection; None where it has none of its own, as with fakeredis."""
+        sock = getattr(connection, "_sock", None)
+        parse_error = getattr(getattr(connection, "_parser", None), "parse_error", None)
+        if hiredis is None or not isinstance(sock, socket.socket) or parse_error is None:
+            return None
+        return cls(sock, parse_error)
+
+    def ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Send commands in one go and return their replies, error replies too.
+
+        Raises an `OSError` or a redis-py `ConnectionError` when the connection breaks, when the answer does not come in
+        the socket's time, or when the server says that it is not there yet.
+        """
+        packed = b"".join([hiredis.pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
+        sent = self._sock.send(packed)
+        if sent < len(packed):
+            self._sock.sendall(memoryview(packed)[sent:])
+        replies: list[Any] = []
+        gets, recv, feed = self._reader.gets, self._sock.recv, self._reader.feed
+        while len(replies) < len(commands):
+            reply = gets()
+            if reply is False:  # not whole yet; no reply of this protocol is False
+                data = recv(_READ)
+                if not data:
+                    raise RedisConnectionError("the server closed the connection")
+                feed(data)
+            elif isinstance(reply, RedisConnectionError):
+                raise reply
+            else:
+                replies.append(reply)
+        return replies
