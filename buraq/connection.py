@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -92,17 +92,20 @@ class Link:
         if connection is not None:
             connection.disconnect()
 
-    def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    def commands(
+        self, commands: Sequence[Sequence[Argument]], meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
         """Send commands in one go and return their replies; an error reply is returned, not raised.
 
-        Raises one of `Unreachable` when the connection breaks or the answer does not come in time: then it is not known
+        `meanwhile` is called when they are on their way, and before the replies are waited for. Raises one of
+        `Unreachable` when the connection breaks or the answer does not come in time: then it is not known
         which of the commands were executed.
         """
         connection = self._open()
         try:
             if self._wire is not None:
-                return self._wire.ask(commands)
-            return _ask(connection, commands)
+                return self._wire.ask(commands, meanwhile)
+            return _ask(connection, commands, meanwhile)
         except BaseException:
             # Whatever it was, a late reply must not be taken for the answer to the next command.
             self.close()
@@ -144,10 +147,12 @@ class Link:
         return None if sock is None else int(sock.fileno())
 
 
-def _ask(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+def _ask(connection: Any, commands: Sequence[Sequence[Argument]], meanwhile: Callable[[], None] | None) -> list[Any]:
     """Do as `Wire.ask`, with redis-py's own means."""
     replies: list[Any] = []
     connection.send_packed_command(connection.pack_commands(commands))
+    if meanwhile is not None:
+        meanwhile()
     for _ in commands:
         try:
             replies.append(connection.read_response())

@@ -8,7 +8,7 @@ than the command itself.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -40,16 +40,19 @@ class Wire:
             return None
         return cls(sock, parse_error)
 
-    def ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    def ask(self, commands: Sequence[Sequence[Argument]], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Send commands in one go and return their replies, error replies too.
 
-        Raises an `OSError` or a redis-py `ConnectionError` when the connection breaks, when the answer does not come in
-        the socket's time, or when the server says that it is not there yet.
+        `meanwhile` is called when they are on their way, and before the replies are waited for. Raises an `OSError` or
+        a redis-py `ConnectionError` when the connection breaks, when the answer does not come in the socket's time, or
+        when the server says that it is not there yet.
         """
         packed = b"".join([hiredis.pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
         sent = self._sock.send(packed)
         if sent < len(packed):
             self._sock.sendall(memoryview(packed)[sent:])
+        if meanwhile is not None:
+            meanwhile()
         replies: list[Any] = []
         gets, recv, feed = self._reader.gets, self._sock.recv, self._reader.feed
         while len(replies) < len(commands):

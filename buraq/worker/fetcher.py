@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,41 +11,18 @@ from redis.exceptions import ResponseError
 
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
-from buraq.keys import FRONT, HIGH, LOW, NORMAL, SUSPECTS
+from buraq.keys import SUSPECTS
+from buraq.scripts import Argument
 from buraq.task import Delivery
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
+from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
+from buraq.worker.reconciler import Reconciler
 
-# Strict priority, level by level; but a level that was passed over for so many starts is asked first, once.
-LEVELS = ((FRONT, HIGH), (NORMAL,), (LOW,))
-PATIENCE = 16
-_PAGE = 100
+_SUSPECTS_EVERY = 0.1  # seconds; while walks are full, suspects are not asked for with each of them
 
-
-class Fairness:
-    """Strict priority that starves nobody: of every `PATIENCE` + 1 starts, one is offered to each lower level first."""
-
-    def __init__(self) -> None:
-        self._passed = [0] * len(LEVELS)
-
-    def order(self, budget: int) -> list[tuple[int, int]]:
-        """Return levels and the most to take of each, in the order in which to ask. A level may come twice."""
-        owed = [
-            (level, min(budget, passed // PATIENCE)) for level, passed in enumerate(self._passed) if passed >= PATIENCE
-        ]
-        return [*owed, *((level, budget) for level in range(len(LEVELS)))]
-
-    def took(self, level: int, count: int, drained: set[int]) -> None:
-        """Note that `count` were taken of a level, and which levels had nothing more in this walk."""
-        for lower in range(level + 1, len(LEVELS)):
-            if lower not in drained:
-                self._passed[lower] += count
-        self._passed[level] = 0
-
-    def empty(self, level: int) -> None:
-        """Note that a level had nothing: it is owed nothing."""
-        self._passed[level] = 0
+Read = tuple[list[tuple[Broker, str]], int]  # streams, and how many entries to take of each
 
 
 class Fetcher(Loop):
@@ -65,8 +41,9 @@ class Fetcher(Loop):
         batch: int = 250,
         block: float = 2.0,
         room: Event | None = None,
+        turn_of_others: Callable[[], None] | None = None,
     ) -> None:
-        """`room` is set by whoever frees a slot."""
+        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer."""
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
         self.room = room or Event()
@@ -78,10 +55,16 @@ class Fetcher(Loop):
         self._dispatch = dispatch
         self._hand_back = hand_back
         self._batch = batch
+        self._turn_of_others = turn_of_others
         self._block = block
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
+        self._reconciler = Reconciler(self._link, lease, holdings, self._admit)
         self._fairness = Fairness()
+        self._busy: int | None = (
+            None  # the level that gave the last walk all it asked for, while those above had nothing
+        )
+        self._suspects_at = 0.0  # when suspects were last asked for
         self.brokers: tuple[Broker, ...] = ()  # the queues that are fetched from
         self._turn = 0
         self._broken = False
@@ -129,11 +112,22 @@ class Fetcher(Loop):
 
     def walk(self, free: int) -> int:
         """Take up to `free` deliveries, level by level. Returns how many."""
-        epoch, budget = self._lease.epoch, free
+        epoch = self._lease.epoch
         self._turn += 1
+        if self._busy is not None:
+            plan = shares(self._busy, len(self.brokers), min(free, self._batch), self._fairness)
+            if plan is not None:
+                return self._walk_at_once(plan, self._busy, epoch)
+        return self._walk_in_turn(free, epoch)
+
+    def _walk_in_turn(self, free: int, epoch: int) -> int:
+        """Ask one level after the other: what the one leaves is the next one's."""
+        budget = free
         if not self._holdings.suspects:
+            self._suspects_at = time.monotonic()
             budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
         drained: set[int] = set()
+        gave: list[int] = []
         for level, most in self._fairness.order(budget):
             if budget <= 0:
                 break
@@ -144,9 +138,30 @@ class Fetcher(Loop):
                 drained.add(level)
             if got:
                 self._fairness.took(level, got, drained)
+                gave.append(level)
             else:
                 self._fairness.empty(level)
+        self._busy = gave[0] if budget <= 0 and len(gave) == 1 else None
         return free - budget
+
+    def _walk_at_once(self, plan: list[tuple[int, int]], busy: int, epoch: int) -> int:
+        """Ask all levels in one round trip, each for its share."""
+        reads: list[Read] = [(self._streams(LEVELS[level]), each) for level, each in plan]
+        looking = not self._holdings.suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
+        if looking:
+            self._suspects_at = time.monotonic()
+            reads.append((self._streams((SUSPECTS,))[:1], 1))
+        found = self._ask(reads, epoch)
+        for (level, each), took in zip(plan, found, strict=False):
+            got = sum(took.values())
+            full = got >= each * len(took)
+            if got:
+                self._fairness.took(level, got, set() if full else {level})
+            else:
+                self._fairness.empty(level)
+            if (level < busy and got) or (level == busy and not full):
+                self._busy = None  # the next walk is strict
+        return sum(sum(took.values()) for took in found)
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
@@ -163,7 +178,7 @@ class Fetcher(Loop):
         while streams and left > 0:
             part, streams = streams[:left], streams[left:]
             count = min(self._batch, max(1, left // len(part)))
-            took = self._take(part, epoch, count, None)
+            [took] = self._ask([(part, count)], epoch)
             left -= sum(took.values())
             streams += [(broker, letter) for broker, letter in part if took[broker.keys.streams[letter]] >= count]
         return budget - left
@@ -177,26 +192,44 @@ class Fetcher(Loop):
         if self._client_id is None:
             self._client_id = int(self._link.command("CLIENT", "ID"))
         if not self.stopping:
-            self._take(self._streams(letters), epoch, 1, int(self._block * 1000))
+            self._ask([(self._streams(letters), 1)], epoch, int(self._block * 1000))
 
-    def _take(self, streams: list[tuple[Broker, str]], epoch: int, count: int, block_ms: int | None) -> Counter[str]:
-        """Run one XREADGROUP and dispatch what it brings. Returns how many entries of each stream."""
-        names = [broker.keys.streams[letter] for broker, letter in streams]
-        block = () if block_ms is None else ("BLOCK", block_ms)
-        first = streams[0][0]
-        words = ("XREADGROUP", "GROUP", first.group, self._lease.name, "COUNT", count, *block, "STREAMS", *names)
+    def _ask(self, reads: Sequence[Read], epoch: int, block_ms: int | None = None) -> list[dict[str, int]]:
+        """Run one XREADGROUP for each read, in one round trip, and dispatch what they bring.
+
+        Returns, for each read, how many entries each of its streams gave. Each stands alone: a group that is missing on
+        one stream must not orphan what another gave.
+        """
         self._holdings.asking()
         try:
-            reply = self._link.command(*words, *([">"] * len(names)))
-            where = dict(zip((name.encode() for name in names), streams, strict=True))
-            return Counter({name.decode(): self._receive(*where[name], rows, epoch) for name, rows in reply or ()})
-        except ResponseError as error:
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise
-            self._ready.clear()  # the groups are gone with their streams: made again at the next step
-            return Counter()
+            # While there is something to run, that comes before the answer, which is there when it has had its turn.
+            replies = self._link.commands(
+                [self._words(streams, count, block_ms) for streams, count in reads],
+                self._turn_of_others if block_ms is None else None,
+            )
+            found: list[dict[str, int]] = []
+            refused: ResponseError | None = None
+            for (streams, _), reply in zip(reads, replies, strict=True):
+                took = {broker.keys.streams[letter]: 0 for broker, letter in streams}
+                if isinstance(reply, ResponseError):
+                    refused = reply
+                elif reply:
+                    where = dict(zip((name.encode() for name in took), streams, strict=True))
+                    took |= {name.decode(): self._receive(*where[name], rows, epoch) for name, rows in reply}
+                found.append(took)
+            if refused is not None:
+                if not str(refused).startswith(("NOGROUP", "UNBLOCKED")):
+                    raise refused
+                self._ready.clear()  # the groups are gone with their streams: made again at the next step
+            return found
         finally:
             self._holdings.answered()
+
+    def _words(self, streams: list[tuple[Broker, str]], count: int, block_ms: int | None) -> tuple[Argument, ...]:
+        names = [broker.keys.streams[letter] for broker, letter in streams]
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        head = ("XREADGROUP", "GROUP", streams[0][0].group, self._lease.name, "COUNT", count, *block)
+        return (*head, "STREAMS", *names, *([">"] * len(names)))
 
     def _receive(self, broker: Broker, letter: str, rows: list[Any], epoch: int) -> int:
         self.quiet_walks = 0
@@ -225,47 +258,11 @@ class Fetcher(Loop):
     # -- reconciling
 
     def reconcile(self) -> None:
-        """Compare what the server holds for us with what we know, and adopt what we never heard of.
-
-        Counts first: pages are read only where they differ, and after a broken fetch. What somebody took from us
-        meanwhile would make up for what we never saw.
-        """
-        self._holdings.asking()
-        try:
-            known = self._holdings.by_stream()
-            streams = [(broker, letter) for broker in self.brokers for letter in broker.keys.streams]
-            summaries = self._link.commands(
-                [("XPENDING", broker.keys.streams[letter], broker.group) for broker, letter in streams]
-            )
-            for (broker, letter), summary in zip(streams, summaries, strict=True):
-                if isinstance(summary, ResponseError):
-                    self._ready.discard(broker.keys.name)
-                    continue
-                ours = {name: int(count) for name, count in summary[3] or ()}.get(self._lease.name.encode(), 0)
-                if ours and (self._broken or ours != known[broker.keys.streams[letter]]):
-                    self._adopt_pending(broker, letter)
-        finally:
-            self._holdings.answered()
+        """Compare what the server holds for us with what we know, and adopt what we never heard of."""
+        for broker in self._reconciler.reconcile(self.brokers, self._broken):
+            self._ready.discard(broker.keys.name)
         self._broken = False
         self._reconciled = time.monotonic()
-
-    def _adopt_pending(self, broker: Broker, letter: str) -> None:
-        stream, start, epoch = broker.keys.streams[letter], "-", self._lease.epoch
-        while True:
-            words = ("XPENDING", stream, broker.group, start, "+", _PAGE, self._lease.name)
-            rows = self._link.command(*words)
-            for row in rows:
-                key = (stream, row[0])
-                if key in self._holdings.known or self._holdings.recently_settled(key):
-                    continue
-                body = self._link.command("XRANGE", stream, row[0], row[0])
-                if body:
-                    self._admit(Delivery(broker.keys, letter, row[0], body[0][1], epoch))
-                else:  # somebody deleted the entry: nothing is left to run
-                    self._link.command("XACK", stream, broker.group, row[0])
-            if len(rows) < _PAGE:
-                return
-            start = "(" + rows[-1][0].decode()
 
     # -- stopping
 

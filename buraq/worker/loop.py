@@ -27,7 +27,7 @@ class Loop:
     """
 
     name = "loop"
-    interval = 0.0  # seconds between two steps
+    interval = 0.0  # seconds between two steps; a loop without one waits in its step
 
     def __init__(self) -> None:
         self.beat = time.monotonic()  # when the last step began or ended
@@ -44,7 +44,8 @@ class Loop:
         while not self._stopping.is_set():
             self.tick()
             self.attempt()
-            self._stopping.wait(self.interval)
+            if self.interval:
+                self._stopping.wait(self.interval)
 
     def attempt(self) -> bool:
         """Do one step; when Redis is away, say so, pause and return False."""

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 PARTS = 8  # calls of one kind in a round
-ROUND = 1000  # outcomes in a round
+ROUND = 500  # outcomes in a round: while the server writes them it answers no fetch
 
 
 class Group(NamedTuple):

@@ -33,7 +33,7 @@ from buraq.worker.lease import Lease
 log = logging.getLogger(__name__)
 
 RELEASED, DUPLICATE = Released(), Duplicate()
-_SLICE = 0.005  # seconds; so long slots may run one task after the other before the hub gets a turn
+_SLICE = 0.002  # seconds; so long slots may run one task after the other before the hub gets a turn
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
 
 
@@ -91,6 +91,11 @@ class Slots:
         self._backlog.extend(deliveries)
         if deliveries and not self._called:
             self._call_slot()
+
+    def have_a_turn(self) -> None:
+        """Let what has been dispatched begin, if there is any, before the caller goes on."""
+        if self._backlog:
+            gevent.sleep(0)
 
     def _call_slot(self) -> None:
         """Have one slot come to the backlog.
