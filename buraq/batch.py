@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, Broker, Item, Verdict
@@ -12,28 +12,31 @@ from buraq.scripts import Call
 
 
 class Waiter:
-    """A caller's items, and what became of them."""
+    """A caller: its items, what became of them, and where it waits for that."""
 
-    __slots__ = ("broker", "done", "error", "gone", "items", "leads", "ready", "verdicts")
+    __slots__ = ("broker", "done", "error", "gone", "items", "leads", "ready", "size", "verdicts")
 
-    def __init__(self, broker: Broker, items: Sequence[Item]) -> None:
+    def __init__(self, broker: Broker, items: Sequence[Item], ready: threading.Lock) -> None:
+        """`ready` is locked. Whoever wakes the caller releases it."""
         self.broker = broker
         self.items = items
+        self.size = len(items[0].payload) if len(items) == 1 else sum([len(item.payload) for item in items])
+        self.ready = ready
         self.verdicts: dict[int, Verdict] | None = None
         self.error: Exception | None = None
         self.done = False
         self.leads = False
         self.gone = False  # its caller was told that the answer is not known
-        self.ready: threading.Lock | None = None  # locked; the caller waits for it
 
-    def finish(self) -> None:
-        """Tell the caller that its answer is there."""
-        self.done = True
-        self.wake()
+    def wait(self) -> None:
+        """Wait until the answer is there, or until it is this caller's turn to lead."""
+        self.ready.acquire()
+        while not self.done and not self.leads:
+            self.ready.acquire()
 
     def wake(self) -> None:
-        """Let the caller go on, once: one that has run out of time meanwhile takes no notice."""
-        if self.ready is not None and self.ready.locked():
+        """Let the caller go on, once: one that has gone meanwhile takes no notice."""
+        if self.ready.locked():
             self.ready.release()
 
 
@@ -67,30 +70,40 @@ class Batch:
         self.waiters = waiters
         self.memo = waiters[0].broker.keys.accepted(producer)
         self.parts: list[_Part] = []
-        by_queue: dict[Broker, list[Waiter]] = {}
-        for waiter in waiters:
-            by_queue.setdefault(waiter.broker, []).append(waiter)
-        self.queues = [broker.keys.name for broker in by_queue]
-        for broker, callers in by_queue.items():
+        self.queues: list[str] = []
+        for broker, callers in _by_queue(waiters):
+            self.queues.append(broker.keys.name)
+            items = [item for waiter in callers for item in waiter.items]
             start = 0
-            for part, items in enumerate(_cut([item for waiter in callers for item in waiter.items])):
+            for part, some in enumerate(_cut(items, sum([waiter.size for waiter in callers]))):
                 # The server remembers its reply to each part.
                 name = f"{producer}:{part}" if part else producer
-                call = broker.enqueue(items, name, number)
-                self.parts.append(_Part(broker, callers, start, len(items), call))
-                start += len(items)
+                self.parts.append(_Part(broker, callers, start, len(some), broker.enqueue(some, name, number)))
+                start += len(some)
 
-    def share(self, replies: Sequence[object]) -> None:
-        """Give each caller its part of the replies."""
+    def share(self, replies: Sequence[object], leader: Waiter) -> None:
+        """Give each caller its part of the replies, and wake all but the leader."""
         for part, reply in zip(self.parts, replies, strict=True):
             part.share(reply)
         for waiter in self.waiters:
-            waiter.finish()
+            waiter.done = True
+            if waiter is not leader:
+                waiter.wake()
 
 
-def _cut(items: list[Item]) -> Iterator[list[Item]]:
-    """Cut items into parts that a script may take."""
-    if len(items) <= ENQUEUE_BATCH and sum(len(item.payload) for item in items) <= BATCH_BYTES:
+def _by_queue(waiters: list[Waiter]) -> Iterable[tuple[Broker, list[Waiter]]]:
+    first = waiters[0].broker
+    if all([waiter.broker is first for waiter in waiters]):
+        return ((first, waiters),)
+    callers: dict[Broker, list[Waiter]] = {}
+    for waiter in waiters:
+        callers.setdefault(waiter.broker, []).append(waiter)
+    return callers.items()
+
+
+def _cut(items: list[Item], size: int) -> Iterator[list[Item]]:
+    """Cut items, of `size` bytes together, into parts that a script may take."""
+    if len(items) <= ENQUEUE_BATCH and size <= BATCH_BYTES:
         yield items
         return
     part: list[Item] = []

@@ -75,7 +75,12 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Line:
-    """The callers of one process, one behind the other, and the connection that their leader uses."""
+    """The callers of one process, one behind the other, and the connection that their leader uses.
+
+    Under gevent to take a lock costs as much as to write a task. So it takes none to stand in line, nor to become the
+    leader when there is none: each is one operation of a deque or a dict, which are atomic. `_throne` holds the leader.
+    With the lock the leader's place changes hands, once for a batch.
+    """
 
     def __init__(self, server: Server, queues_key: str, timeout: float, durability: Durability) -> None:
         self.orphaned = False  # a copy in a forked child: its callers' tasks are the parent's to send
@@ -86,28 +91,33 @@ class _Line:
         self._number = 0
         self._lock = threading.Lock()
         self._waiting: deque[Waiter] = deque()
-        self._leading = False
-        self._spare: list[threading.Lock] = []
+        self._throne: dict[str, Waiter] = {}
+        self._spare: list[threading.Lock] = []  # locked, as the next caller needs one; to make one costs more
         self._batch: Batch | None = None  # sent, or about to be, and not answered yet
+        self._callers = 1  # in the last batch
         self._link: Link = server.link(timeout / _ATTEMPTS)
         self._registered: dict[str, float] = {}
         self._trouble: Exception | None = None  # why the last attempt failed
 
     def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict] | None:
-        waiter = Waiter(broker, items)
+        waiter = Waiter(broker, items, self._locked())
         deadline = time.monotonic() + self._timeout
         # A caller can be killed wherever it waits; in plain threads Ctrl-C can strike anywhere. `_leave` mends it all.
         try:
-            self._join(waiter)
-            # Without a timeout, which would cost more than all the rest: a leader gives up at its own deadline, before
-            # ours, and hands over to the next one in line.
-            if waiter.ready is not None:
-                self._wait(waiter, waiter.ready)
+            self._waiting.append(waiter)
+            if self._throne.setdefault("leader", waiter) is waiter:
+                waiter.leads = True
+            else:
+                # Without a timeout, which would cost more than all the rest: a leader gives up at its own deadline,
+                # before ours, and hands over to the next one in line.
+                waiter.wait()
             while waiter.leads and not waiter.done:
-                if not self._deliver(deadline):
+                if not self._deliver(waiter, deadline):
                     break
         finally:
             self._leave(waiter)
+        if waiter.done:
+            self._spare.append(waiter.ready)
         if waiter.error is not None:
             raise waiter.error
         if not waiter.done:
@@ -115,75 +125,86 @@ class _Line:
             raise QueueUnavailable([item.id for item in items], self._timeout, why) from self._trouble
         return waiter.verdicts
 
-    def _join(self, waiter: Waiter) -> None:
-        """Stand in line; become the leader when there is none."""
-        with self._lock:
-            self._waiting.append(waiter)
-            if not self._leading:
-                waiter.leads = self._leading = True
-            elif self._spare:
-                waiter.ready = self._spare.pop()
-            else:
-                waiter.ready = threading.Lock()
-                waiter.ready.acquire()
-
-    def _wait(self, waiter: Waiter, ready: threading.Lock) -> None:
-        """Wait until the answer is there, or until it is this caller's turn to lead."""
-        ready.acquire()
-        while not waiter.done and not waiter.leads:
-            ready.acquire()
-        waiter.ready = None
-        # It is locked again, as the next caller needs it, and to pass it on costs less than to make one.
-        self._spare.append(ready)
+    def _locked(self) -> threading.Lock:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            lock = threading.Lock()
+            lock.acquire()
+            return lock
 
     def _leave(self, waiter: Waiter) -> None:
         """Go, answered or not; a leader hands over."""
-        if waiter.done and not waiter.leads:
+        if waiter.done and self._throne.get("leader") is not waiter:
             return
         with self._lock:
-            if not waiter.done:
-                waiter.gone = True
-                if waiter in self._waiting:
-                    self._waiting.remove(waiter)
-            if waiter.leads:
-                waiter.leads = False
-                self._hand_over()
+            waiter.gone = not waiter.done  # the next leader passes over it
+            if self._throne.get("leader") is not waiter:
+                return
+            if self._batch is not None:
+                # Its reply may still come, and must not be taken for the answer to what is sent next.
+                self._link.close()
+                # Once nobody waits for it any more its number will be refused, should it still be under way.
+                if all(one.gone or one.done for one in self._batch.waiters):
+                    self._batch = None
+            self._hand_over(waiter)
 
-    def _hand_over(self) -> None:
-        """Make a caller who still waits the leader. The lock is held."""
-        waiting: list[Waiter] = []
-        if self._batch is not None:
-            # Its reply may still come, and must not be taken for the answer to what is sent next.
-            self._link.close()
-            waiting = [w for w in self._batch.waiters if not w.gone and not w.done]
-            # Once nobody waits for it any more its number will be refused, should it still be under way.
-            if not waiting:
-                self._batch = None
-        heir = waiting[0] if waiting else (self._waiting[0] if self._waiting else None)
-        self._leading = heir is not None
-        if heir is not None:
-            heir.leads = True
-            heir.wake()
+    def _hand_over(self, leader: Waiter) -> None:
+        """Make a caller who still waits the leader, those of a batch in doubt before all others. The lock is held.
+
+            time 0  leader     finds nobody who waits
+            time 1  another    stands in line, sees that somebody leads, waits
+            time 2  leader     goes
+
+        So who has left the throne looks once more, and takes it again for whoever came meanwhile.
+        """
+        leader.leads = False
+        while True:
+            heir = self._next_in_line()
+            if heir is not None:
+                heir.leads = True
+                self._throne["leader"] = heir
+                heir.wake()
+                return
+            self._throne.pop("leader", None)
+            if not self._waiting or self._throne.setdefault("leader", leader) is not leader:
+                return
+
+    def _next_in_line(self) -> Waiter | None:
+        for waiter in self._batch.waiters if self._batch is not None else ():
+            if not waiter.gone and not waiter.done:
+                return waiter
+        while self._waiting:
+            if not self._waiting[0].gone:
+                return self._waiting[0]
+            self._waiting.popleft()
+        return None
 
     def _next_batch(self) -> Batch:
-        """Return what to send now: the batch whose reply is in doubt, or what waits."""
+        """Return what to send now: the batch whose reply is in doubt, or what waits. For the leader alone."""
         if self._batch is not None:
             return self._batch
-        with self._lock:
-            waiters: list[Waiter] = []
-            count = size = 0
-            while self._waiting:
-                items = self._waiting[0].items
-                count += len(items)
-                size += sum(len(item.payload) for item in items)
-                if waiters and (count > ROUND or size > 2 * BATCH_BYTES):
-                    break
-                waiters.append(self._waiting.popleft())
-            self._number += 1
+        # Those who were answered together come back one by one: a leader who would not let the others run before it
+        # sends would travel alone every second time.
+        if len(self._waiting) < self._callers // 2:
+            time.sleep(0)
+        waiters: list[Waiter] = []
+        count = size = 0
+        while self._waiting:
+            waiter = self._waiting[0]
+            count += len(waiter.items)
+            size += waiter.size
+            if waiters and (count > ROUND or size > 2 * BATCH_BYTES):
+                break
+            self._waiting.popleft()
+            if not waiter.gone:
+                waiters.append(waiter)
+        self._callers = len(waiters)
+        self._number += 1
         self._batch = Batch(self._number, self._id, waiters)
         return self._batch
 
-    def _deliver(self, deadline: float) -> bool:
+    def _deliver(self, leader: Waiter, deadline: float) -> bool:
         """Send a batch until it is answered. Returns False when the time is up."""
         self._link.deadline = deadline
         while not self.orphaned and time.monotonic() < deadline:
@@ -191,12 +212,18 @@ class _Line:
             try:
                 self._register(batch.queues)
                 replies = self._link.calls([part.call for part in batch.parts])
-                passing = [reply for reply in replies if _passes(reply)]
+                passing = [reply for reply in replies if reply and _passes(reply)]
                 if not passing:
-                    if not self._wait_until_durable(batch.memo, deadline):
+                    if self._durability.kind != "memory" and not self._wait_until_durable(batch.memo, deadline):
                         return False
                     self._batch = self._trouble = None
-                    batch.share(replies)
+                    try:
+                        if leader in batch.waiters:
+                            # First, so that the next batch is under way while those of this one go on.
+                            with self._lock:
+                                self._hand_over(leader)
+                    finally:
+                        batch.share(replies, leader)
                     return True
                 self._trouble = passing[0]
                 self._link.close()  # a server that changes its role is looked up again
