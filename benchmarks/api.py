@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
-from typing import Any
 
 import psutil
 from redis import Redis
@@ -70,18 +69,13 @@ def seconds_of(worker: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def asking(client: Redis, *arguments: object) -> dict[str, Any]:
-    """Run the clients in a process of their own."""
-    os.environ["API_KEY"] = KEY
-    return in_child("ask", client, *arguments)
-
-
 def requests(method: str, path: str, options: argparse.Namespace) -> dict[str, float]:
     """One run of requests."""
     with fresh_server() as client, serving(client, 1000) as (port, worker):
         before, used = server_cpu(client), seconds_of(worker)
-        figures = asking(
-            *(client, "requests", "--port", port, "--method", method, "--path", path),
+        os.environ["API_KEY"] = KEY
+        figures = in_child(
+            *("ask", client, "--port", port, "--method", method, "--path", path),
             *("--clients", options.clients, "--seconds", options.seconds),
         )
         count = figures.pop("requests")
@@ -115,10 +109,10 @@ def streams(options: argparse.Namespace) -> dict[str, float]:
     """One run of events to many open streams."""
     connections = options.streams * 4 // 3 + 100  # streams may take three quarters
     with fresh_server() as client, serving(client, connections) as (port, worker):
-        asking(client, "streams", "--port", port, "--clients", 10, "--seconds", 0.2)  # what comes once
+        in_child("listen", client, "--port", port, "--clients", 10, "--seconds", 0.2)  # what comes once
         idle = worker.memory_info().rss
-        figures = asking(
-            *(client, "streams", "--port", port, "--clients", options.streams),
+        figures = in_child(
+            *("listen", client, "--port", port, "--clients", options.streams),
             *("--rate", options.rate, "--seconds", options.seconds, "--pid", worker.pid),
         )
         # What they took stays with the process for a while after they have gone, so this is the most that they took.
