@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import ujson
@@ -21,7 +22,8 @@ from buraq.connection import Server, Unreachable
 from buraq.log import RateLimited
 
 RING_SIZE = 10_000
-READ_AT_ONCE = 250  # events that `Inbox.get` returns at most
+READ_AT_ONCE = 250  # events that an inbox gives at most
+KEPT = 8  # views that are kept, for listeners that are at the same place
 YIELD_EVERY = 200  # messages between two moments at which others may run
 
 TICK = 1.0  # seconds between two looks at whether to stop
@@ -43,6 +45,10 @@ class Event:
     at: int | None
     data: str
 
+
+# What a listener wants of events in a row: itself, a text, those of one kind. The same function for all who want the
+# same, because it is called once for all who are at the same place.
+View = Callable[[list[Event]], Any]
 
 # Stands where events may have been missed: between two subscriptions, or where a listener was too slow.
 GAP: Final = Event(None, "")
@@ -134,30 +140,39 @@ class EventRing:
 class Inbox:
     """One listener's place in the ring. For one reader; anybody may close it."""
 
-    def __init__(self, feed: Feed, number: int, since: int | None, gap: bool) -> None:
+    def __init__(self, feed: Feed, view: View, number: int, since: int | None, gap: bool) -> None:
         self._feed = feed
+        self._view = view
         self._number = number
         self._gap = gap
         self.since = since  # stamp of the last event before the first that this inbox gives, where known
         self.closed = False
 
-    def get(self, timeout: float) -> list[Event]:
-        """Return the next events, in order, waiting `timeout` seconds for the first; none when it is over or closed.
+    def get(self, timeout: float) -> Any:
+        """Do as `take` does, but wait `timeout` seconds for the first event."""
+        news, ring = self._feed.news, self._feed.ring
+        until = time.monotonic() + timeout
+        while not (seen := self.take(ring.end)):
+            with news:
+                if not news.wait_for(lambda: self.closed or ring.end > self._number, until - time.monotonic()):
+                    break
+            if self.closed:
+                break
+        return seen
+
+    def take(self, until: int) -> Any:
+        """Return the view of the next events, in order, none from message `until` on; of no event when closed.
 
         `GAP` stands where some are missing.
         """
-        if self._gap:
+        if self._gap and not self.closed:
             self._gap = False
-            return [GAP]
-        feed = self._feed
-        with feed.news:
-            if self._number == feed.ring.end and not self.closed:
-                feed.news.wait(timeout)
-            if self.closed:
-                return []
-            start, ring = self._number, feed.ring
-            events, self._number = ring.read(start, READ_AT_ONCE)
-        return events
+            return self._view([GAP])
+        while self._number < until and not self.closed:
+            seen, self._number = self._feed.look(self._view, self._number, until)
+            if seen:  # not all messages are events, and a view need not show all of them
+                return seen
+        return self._view([])
 
     def close(self) -> None:
         """Wake the reader for good."""
@@ -185,10 +200,13 @@ class Feed:
         self._inboxes: set[Inbox] = set()
         self._left_at = 0.0
         self._closed = False
+        self.look = lru_cache(KEPT)(self._look)  # what it returns is shared: nobody may change it
 
     @contextmanager
-    def subscribe(self, after: int | None = None, timeout: float = 1.5) -> Iterator[Inbox]:
+    def subscribe(self, after: int | None = None, timeout: float = 1.5, view: View = list) -> Iterator[Inbox]:
         """Listen from now on, or from the event with the stamp `after` on; `GAP` comes first where that is not known.
+
+        The inbox gives what `view` makes of the events.
 
         Raises one of `connection.Unreachable` when there is no subscription within `timeout` seconds.
         """
@@ -199,7 +217,7 @@ class Feed:
                 self._thread.start()
             if not self.news.wait_for(lambda: self._live or self._closed, timeout) or self._closed:
                 raise RedisTimeoutError(f"no subscription to {self._channel} within {timeout:g}s")
-            inbox = self._inbox(after)
+            inbox = self._inbox(view, after)
             self._inboxes.add(inbox)
         try:
             yield inbox
@@ -208,14 +226,14 @@ class Feed:
                 self._inboxes.discard(inbox)
                 self._left_at = time.monotonic()
 
-    def _inbox(self, after: int | None) -> Inbox:
+    def _inbox(self, view: View, after: int | None) -> Inbox:
         ring = self.ring
         if after is None:
-            return Inbox(self, ring.end, ring.newest(), gap=False)
+            return Inbox(self, view, ring.end, ring.newest(), gap=False)
         number = ring.after(after)
         if number is not None:
-            return Inbox(self, number, after, gap=False)
-        return Inbox(self, ring.later_than(after), after, gap=True)
+            return Inbox(self, view, number, after, gap=False)
+        return Inbox(self, view, ring.later_than(after), after, gap=True)
 
     @property
     def listeners(self) -> int:
@@ -234,6 +252,18 @@ class Feed:
             for inbox in self._inboxes:
                 inbox.closed = True
             self.news.notify_all()
+
+    def wait(self, number: int, timeout: float) -> int:
+        """Wait for message `number`, `timeout` seconds at most, and return the number of the one that comes next."""
+        with self.news:
+            self.news.wait_for(lambda: self.ring.end > number, timeout)
+            return self.ring.end
+
+    def _look(self, view: View, number: int, until: int) -> tuple[Any, int]:
+        """Return the view of the events from `number` on, and the number to go on from."""
+        with self.news:
+            events, until = self.ring.read(number, min(READ_AT_ONCE, until - number))
+        return view(events), until
 
     # -- the thread that listens
 

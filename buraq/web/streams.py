@@ -1,32 +1,40 @@
-"""Server-sent events: the frames of one stream, and the watch over all open ones.
+"""Server-sent events: one stream, and what serves all open ones.
 
 A stream holds a connection for as long as its client wants. So there is a limit on them, a client that went or that
 reads nothing is noticed without its help, and all of them end when the process is to stop.
+
+Under gunicorn's gevent worker we write to the sockets ourselves. The greenlet of a stream would have to run for each
+write, and with thousands of them nothing that it touches is in the processor's caches any more: it cost four times as
+much as the write itself.
 """
 
 from __future__ import annotations
 
-import _socket
 import contextlib
 import itertools
+import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from flask import Response
+from gevent import monkey
 from werkzeug.exceptions import ServiceUnavailable
 
-from buraq.events import GAP, Event, Feed, Inbox
+from buraq.events import GAP, Feed, Inbox
+from buraq.web.frames import HERE, chunk, frame, frames, hello
 
 HEARTBEAT = 15.0  # seconds; Heroku cuts a silent connection after 55
-RETRY_MS = 3000  # after which a browser connects again
 TICK = 0.2  # seconds between two looks at all streams
+AT_ONCE = 25  # streams that are pushed to between two moments at which others may run
 WRITE_TIMEOUT = 10.0  # seconds that a client has to take what is written to it
 FAREWELL = 0.5  # seconds that streams have to end by themselves when the process stops
 ROOM = 100  # streams where the web server does not say how many connections it takes
+
+HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the other side sends nothing more
 
 
 class EventStream(Response):
@@ -34,44 +42,102 @@ class EventStream(Response):
 
     default_mimetype = "text/event-stream"
 
+    def __init__(self, chunks: Iterable[bytes] = (), stream: Stream | None = None) -> None:
+        super().__init__(chunks)
+        self._stream = stream
+
     def __call__(self, environ: Any, start_response: Any) -> Any:
+        # Gunicorn's own object, where nobody stands between it and us.
+        answer = getattr(start_response, "__self__", None)
         # A WSGI application may not send `Connection: close`, and gunicorn drops it. Without it the connection would
         # outlive the stream by the keep-alive, and hold up the stop for as long.
-        force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+        force_close = getattr(answer, "force_close", None)
         if force_close is not None:
             force_close()
+        if self._stream is not None:
+            self._stream.answer = answer
         return super().__call__(environ, start_response)
 
 
 class Stream:
-    """One open stream: its inbox, its socket where the web server shows it, and since when it has been writing."""
+    """One open stream: its inbox, its socket where the web server shows it, and what its client has not taken yet.
 
-    def __init__(self, inbox: Inbox, sock: Any) -> None:
-        self.inbox = inbox
+    Either the web server writes what `chunks` yields, or whoever calls `push` writes while `be_pushed` waits.
+    """
+
+    inbox: Inbox
+
+    def __init__(self, sock: Any) -> None:
         self.sock = sock
+        self.answer: Any = None  # what the web server writes it with, where it shows that
+        self.pushed = False  # whether `push` may be called
+        self.wrote_at = time.monotonic()
         self.writing_since: float | None = None
+        self._rest = b""  # of what is being pushed
+        self._over = threading.Event()
 
-    def gone(self) -> bool:
-        """Whether the client closed its side. A write would notice only at the second try."""
-        if self.sock is None:
-            return False
-        raw = None
+    def chunks(self) -> Iterator[bytes]:
+        """Yield events as they come, until the stream is to end."""
+        while True:
+            written = self.inbox.get(HEARTBEAT)
+            if self.inbox.closed:
+                return
+            self.writing_since = time.monotonic()
+            yield written or HERE
+            self.writing_since = None
+
+    def pushable(self) -> bool:
+        """Whether we may write to the socket: it carries a plain HTTP/1 answer, and greenlets take turns at it."""
+        from gunicorn.http.wsgi import Response as Answer
+
+        return type(self.answer) is Answer and type(self.sock) is socket.socket and greenlets()
+
+    def be_pushed(self, until: int) -> None:
+        """Push what there is before message `until`, then have others push until the stream is to end."""
+        self.sock.setblocking(False)
+        self.pushed = True
         try:
-            # Not the socket's own `recv`: under gevent that waits, whatever the flags say.
-            raw = _socket.socket(self.sock.family, self.sock.type, self.sock.proto, self.sock.fileno())
-            return raw.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except (OSError, ValueError):  # it is closed already
-            return True
+            self.push(until, time.monotonic())
+            self._over.wait()
         finally:
-            if raw is not None:
-                raw.detach()  # the number is the web server's to close
+            self.pushed = False
+            self.sock.setblocking(True)
+        if self._rest:
+            self.writing_since = self.writing_since or time.monotonic()
+            self.sock.sendall(self._rest)  # the web server goes on after it
 
-    def stuck(self) -> bool:
+    def push(self, until: int, now: float) -> None:
+        """Write the events before message `until`, as far as the client takes them. Never waits."""
+        while written := self._rest or self._framed(self.inbox.take(until)):
+            try:
+                sent = self.sock.send(written)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.end()
+                return
+            self._rest = written[sent:]
+            if self._rest:
+                self.writing_since = self.writing_since or now
+                return
+            self.wrote_at, self.writing_since = now, None
+
+    def _framed(self, written: bytes) -> bytes:
+        return chunk(written) if written and self.answer.chunked else written
+
+    def stay(self, now: float) -> None:
+        """Have a heartbeat pushed when nothing was written for long."""
+        if self.pushed and not self._rest and now - self.wrote_at > HEARTBEAT:
+            self._rest = self._framed(HERE)
+
+    def stuck(self, now: float) -> bool:
         """Whether the client has taken nothing for too long."""
-        since = self.writing_since
-        return since is not None and time.monotonic() - since > WRITE_TIMEOUT
+        return self.writing_since is not None and now - self.writing_since > WRITE_TIMEOUT
+
+    def end(self) -> None:
+        """Let the stream end after what is being written."""
+        self.inbox.close()
+        self._over.set()
 
     def cut(self) -> None:
         """Break the connection, which ends a write that is under way."""
@@ -82,14 +148,14 @@ class Stream:
 
 
 class Streams:
-    """All open streams of this process, watched together by one thread that lives while there are any."""
+    """All open streams of this process, served by one thread that lives while there are any."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self._lock = threading.Lock()
         self._open: set[Stream] = set()
         self._taken = 0  # places, those of streams that are about to open included
-        self._watching = False
+        self._serving = False
         self._stop_seen_at: float | None = None
 
     @property
@@ -109,95 +175,112 @@ class Streams:
                     f"{self._taken} streams are open, and there is no room for more", retry_after=5
                 )
             self._taken += 1
-        frames = self._frames(environ, last_id)
-        first = next(frames)  # raises what hinders, while the answer can still say so
-        answer = EventStream(itertools.chain([first], frames))
+        stream = Stream(environ.get("gunicorn.socket") or environ.get("werkzeug.socket"))
+        chunks = self._chunks(stream, last_id)
+        first = next(chunks)  # raises what hinders, while the answer can still say so
+        answer = EventStream(itertools.chain([first], chunks), stream)
         answer.headers.update({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        answer.call_on_close(frames.close)
+        answer.call_on_close(chunks.close)
         return answer
 
-    def _frames(self, environ: dict[str, Any], last_id: str | None) -> Generator[bytes, None, None]:
-        """Yield what the client gets. Everything that this takes is given back when it is closed."""
+    def _chunks(self, stream: Stream, last_id: str | None) -> Generator[bytes, None, None]:
+        """Yield what the web server is to write. Everything that this takes is given back when it is closed."""
         after = int(last_id) if last_id and last_id.isascii() and last_id.isdecimal() and len(last_id) < 19 else None
         try:
-            with self.feed.subscribe(after) as inbox:
-                stream = Stream(inbox, environ.get("gunicorn.socket") or environ.get("werkzeug.socket"))
+            with self.feed.subscribe(after, view=frames) as stream.inbox:
                 self._enter(stream)
                 try:
-                    yield hello(None if last_id else inbox.since)
+                    yield hello(None if last_id else stream.inbox.since)
                     if last_id and after is None:
                         yield frame(GAP)  # not an id of ours, so nobody knows what it missed
-                    yield from self._events(stream)
+                    if stream.pushable():
+                        stream.be_pushed(self.feed.ring.end)
+                    else:
+                        yield from stream.chunks()
                 finally:
                     self._leave(stream)
         finally:
             with self._lock:
                 self._taken -= 1
 
-    def _events(self, stream: Stream) -> Iterator[bytes]:
-        while not stream.inbox.closed:
-            events = stream.inbox.get(HEARTBEAT)
-            if stream.inbox.closed:
-                return
-            chunk = b"".join(map(frame, events)) or b": here\n\n"
-            stream.writing_since = time.monotonic()
-            yield chunk
-            stream.writing_since = None
-
     def _enter(self, stream: Stream) -> None:
         with self._lock:
             self._open.add(stream)
-            if not self._watching:
-                self._watching = True
-                threading.Thread(target=self._watch, name="buraq-streams", daemon=True).start()
+            if not self._serving:
+                self._serving = True
+                threading.Thread(target=self._serve, name="buraq-streams", daemon=True).start()
 
     def _leave(self, stream: Stream) -> None:
         with self._lock:
             self._open.discard(stream)
 
-    def _watch(self) -> None:
+    def _serve(self) -> None:
+        """Push events as they come, then rest for as long as that took.
+
+        A few streams take no time worth mentioning, so each event is pushed at once. Thousands take a while: the rest
+        lets events gather for the next write, and leaves half of the time to everything else in this process.
+        """
+        number, look_at = 0, 0.0
         while True:
-            time.sleep(TICK)
+            number = self.feed.wait(number, TICK)
             with self._lock:
                 streams = list(self._open)
                 if not streams:
-                    self._watching = False
+                    self._serving = False
                     return
-            self._look(streams)
+            now = time.monotonic()
+            if now >= look_at:
+                self._look(streams, now)
+                look_at = now + TICK
+            self._push(streams, number, now)
+            time.sleep(min(time.monotonic() - now, TICK))
 
-    def _look(self, streams: list[Stream]) -> None:
+    def _push(self, streams: list[Stream], until: int, now: float) -> None:
+        """Push to all that are pushed to. All up to the same event, so that they stay together and share what is
+        written.
+        """
+        for count, stream in enumerate(streams, 1):
+            if stream.pushed:
+                stream.push(until, now)
+            if count % AT_ONCE == 0:
+                time.sleep(0)
+
+    def _look(self, streams: list[Stream], now: float) -> None:
         """End the streams that are to end. Never waits for any of them."""
-        now = time.monotonic()
         stopping = is_stopping()
         if stopping and self._stop_seen_at is None:
             self._stop_seen_at = now
         late = self._stop_seen_at is not None and now - self._stop_seen_at > FAREWELL
+        deserted = gone(streams)
         for stream in streams:
-            if stopping or stream.gone() or stream.stuck():
-                stream.inbox.close()
-            if stream.stuck() or late:
+            stuck = stream.stuck(now)
+            if stopping or stuck or stream.inbox.closed or stream in deserted:
+                stream.end()
+            if stuck or late:
                 stream.cut()
+            stream.stay(now)
 
     def end(self) -> None:
         """End all streams and the subscription."""
         self.feed.close()
 
 
-def hello(at: int | None) -> bytes:
-    """The first frame. Its id, where there is one, lets a client that hears nothing more resume from here."""
-    number = "" if at is None else f"id: {at}\n"
-    return f'retry: {RETRY_MS}\n{number}data: {{"type":"ping"}}\n\n'.encode()
-
-
-def frame(event: Event) -> bytes:
-    """Write one event as a frame; the data is what was published."""
-    if event is GAP:
-        return b'event: gap\ndata: {"type":"gap"}\n\n'
-    number = "" if event.at is None else f"id: {event.at}\n"
-    return f"{number}data: {event.data}\n\n".encode()
+def gone(streams: Iterable[Stream]) -> set[Stream]:
+    """Return the streams whose client closed its side. A write would notice only at the second try."""
+    poll = monkey.get_original("select", "poll")()  # gevent's own would look at each in turn
+    shown = {stream.sock.fileno(): stream for stream in streams if stream.sock is not None}
+    shown.pop(-1, None)  # closed already
+    for number in shown:
+        poll.register(number, HANGUP)
+    return {shown[number] for number, _ in poll.poll(0)}
 
 
 # --- The process around us ----------------------------------------------------------------------
+
+
+def greenlets() -> bool:
+    """Whether threads are greenlets here, of which one runs until it waits."""
+    return bool(monkey.is_module_patched("threading") and monkey.is_module_patched("socket"))
 
 
 def web_worker() -> Any:

@@ -39,10 +39,17 @@ class Frame(NamedTuple):
 class EventReader:
     """One client of an event stream, on a bare socket."""
 
-    def __init__(self, port: int, path: str = "/api/stream", last_id: str | None = None, address: str = "") -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str = "/api/stream",
+        last_id: str | None = None,
+        address: str = "",
+        version: str = "1.1",
+    ) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
         resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
-        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
+        self.socket.sendall(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{resume}\r\n".encode())
         self._file = self.socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])
         self.headers: dict[str, str] = {}
@@ -66,10 +73,20 @@ class EventReader:
             if line is None:
                 return None
 
+    def comment(self) -> str:
+        """Return the next line that is a comment."""
+        while (line := self._line()) is not None:
+            if line.startswith(":"):
+                return line
+        raise EOFError("the stream ended")
+
     def frames(self, count: int) -> list[Frame | None]:
         return [self.frame() for _ in range(count)]
 
     def _line(self) -> str | None:
+        if "transfer-encoding" not in self.headers:
+            plain = self._file.readline()
+            return plain.decode().removesuffix("\n") if plain else None
         while b"\n" not in self._rest:
             size = int(self._file.readline() or b"0", 16)
             chunk = self._file.read(size)

@@ -188,6 +188,49 @@ def test_many_events_at_once_come_in_portions(make_feed: Callable[..., Feed], re
         assert take(inbox, 1000 - READ_AT_ONCE) == list(range(READ_AT_ONCE, 1000))
 
 
+def test_what_a_listener_sees_is_made_once_for_all_at_the_same_place(
+    make_feed: Callable[..., Feed], redis: Redis
+) -> None:
+    feed = make_feed()
+
+    def texts(events: list[Event]) -> list[str]:
+        return [event.data for event in events]
+
+    with feed.subscribe(view=texts) as one, feed.subscribe(view=texts) as other, feed.subscribe() as plain:
+        redis.publish(CHANNEL, raw(1))
+        eventually(lambda: feed.ring.end == 1)
+
+        seen = one.get(5)
+        assert seen == [raw(1).decode()]
+        assert other.get(5) is seen
+        assert stamps(plain.get(5)) == [1]
+
+
+def test_a_listener_that_shows_not_all_events_waits_for_one_that_it_shows(
+    make_feed: Callable[..., Feed], redis: Redis
+) -> None:
+    feed = make_feed()
+    with feed.subscribe(view=lambda events: [event.at for event in events if event.at and event.at > 600]) as inbox:
+        with redis.pipeline(transaction=False) as pipe:
+            for number in range(1, 602):
+                pipe.publish(CHANNEL, raw(number))
+            pipe.execute()
+
+        assert inbox.get(5) == [601]
+
+
+def test_a_listener_takes_what_is_there_up_to_a_message_and_does_not_wait(
+    make_feed: Callable[..., Feed], redis: Redis
+) -> None:
+    feed = make_feed()
+    with feed.subscribe() as inbox:
+        redis.publish(CHANNEL, raw(1))
+        redis.publish(CHANNEL, raw(2))
+        assert feed.wait(1, 5) == 2
+
+        assert [stamps(inbox.take(until)) for until in (0, 1, 1, 2, 2)] == [[], [1], [], [2], []]
+
+
 def test_closing_an_inbox_wakes_its_reader(make_feed: Callable[..., Feed]) -> None:
     with make_feed().subscribe() as inbox:
         got: list[list[Event]] = []

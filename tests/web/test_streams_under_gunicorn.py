@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +17,14 @@ pytestmark = pytest.mark.e2e
 
 PING = {"type": "ping"}
 GAP = Frame("gap", None, {"type": "gap"}, None)
+TELLING = """
+from buraq.web.state import _states
+from wsgi import app
+
+@app.get("/pushed")
+def pushed():
+    return [stream.pushed for state in _states.values() for stream in state.streams._open]
+"""
 StartApi = Callable[..., ApiProcess]
 
 
@@ -51,6 +60,59 @@ def test_a_stream_begins_with_a_ping_at_once_and_events_follow_in_order(start_ap
     assert reader.headers["cache-control"] == "no-cache"
     assert reader.headers["x-accel-buffering"] == "no"
     assert reader.headers["connection"] == "close"
+
+
+def test_a_client_that_knows_no_chunks_gets_the_same(start_api: StartApi, redis: Redis) -> None:
+    """HTTP/1.0, which nginx speaks with us unless it is told not to."""
+    api = start_api()
+
+    with EventReader(api.port, version="1.0") as reader:
+        assert reader.frame() == Frame(None, None, PING, "3000")
+        publish(redis, *(event(n) for n in range(1, 501)))
+
+        assert [frame.id for frame in reader.frames(500)] == [str(n) for n in range(1, 501)]
+        assert "transfer-encoding" not in reader.headers
+        assert api.stop() < 3
+        assert reader.frame() is None
+
+
+def test_under_greenlets_we_write_to_the_sockets_ourselves(start_api: StartApi, redis: Redis, tmp_path: Path) -> None:
+    """Without it all else goes on working, several times slower with thousands of streams."""
+    (tmp_path / "telling.py").write_text(TELLING)
+    api = start_api("telling:app", "--worker-class", "gevent", cwd=tmp_path)
+
+    with EventReader(api.port), EventReader(api.port, version="1.0"):
+        assert eventually(lambda: api.get("/pushed").json == [True, True])
+
+
+def test_it_streams_from_threads_as_well(start_api: StartApi, redis: Redis, tmp_path: Path) -> None:
+    api = start_api("wsgi:app", "--worker-class", "gthread", "--threads", "4", cwd=tmp_path)
+    with EventReader(api.port) as reader, EventReader(api.port) as other:
+        publish(redis, *(event(n) for n in range(1, 501)))
+        for one in (reader, other):
+            assert [frame.id for frame in one.frames(501)] == [None, *(str(n) for n in range(1, 501))]
+        with EventReader(api.port, last_id="499") as resumed:
+            assert [frame.id for frame in resumed.frames(2)] == [None, "500"]
+            assert not has_room(api), "a quarter of the threads stays free"
+        assert eventually(lambda: has_room(api), every=0.05)
+        api.stop()
+        assert reader.frame() is None
+
+
+@pytest.mark.parametrize("worker", [("gevent",), ("gthread", "--threads", "4")])
+def test_a_client_that_hears_nothing_gets_comments(
+    start_api: StartApi, redis: Redis, tmp_path: Path, worker: tuple[str, ...]
+) -> None:
+    (tmp_path / "impatient.py").write_text(
+        "from buraq.web import streams\nstreams.HEARTBEAT = 0.2\nfrom wsgi import app"
+    )
+    api = start_api("impatient:app", "--worker-class", *worker, cwd=tmp_path)
+
+    with EventReader(api.port) as reader:
+        reader.frame()
+        assert [reader.comment() for _ in range(3)] == [": here"] * 3
+        publish(redis, event(1))
+        assert reader.frame().id == "1"
 
 
 def test_last_event_id_resumes_where_the_client_was(start_api: StartApi, redis: Redis) -> None:
@@ -141,6 +203,19 @@ def test_a_client_that_stops_reading_slows_nobody(start_api: StartApi, redis: Re
         # In the end it is cut off: its connection is closed with most of it unread.
         eventually(lambda: not holds(api, stuck), timeout=20, every=0.2)
     stuck.close()
+
+
+def test_a_client_that_pauses_gets_everything_whole_and_in_order(start_api: StartApi, redis: Redis) -> None:
+    api = start_api()
+    with EventReader(api.port) as late, EventReader(api.port) as prompt:
+        late.frame(), prompt.frame()
+        published = [str(n) for n in range(1, 5001)]
+        filler = "x" * 2000
+        for start in range(0, 5000, 100):  # 10 MB: more than all buffers on the way
+            publish(redis, *(event(n, error=filler) for n in range(start + 1, start + 101)))
+            prompt.frames(100)
+
+        assert [frame.id for frame in late.frames(5000)] == published
 
 
 def holds(api: ApiProcess, reader: EventReader) -> bool:
