@@ -38,18 +38,17 @@ def create_app(queue: Buraq | None = None, config: Config | None = None) -> Flas
     @app.after_request
     def finish(response: Response) -> Response:
         quiet = (request.endpoint or "").rpartition(".")[2] in ALWAYS and response.status_code < 400
-        # The path alone: a query may hold what somebody took for a good place for a key.
-        _log.log(
-            logging.DEBUG if quiet else logging.INFO,
-            "request",
-            extra={
+        level = logging.DEBUG if quiet else logging.INFO
+        if _log.isEnabledFor(level):
+            # The path alone: a query may hold what somebody took for a good place for a key.
+            facts = {
                 "method": request.method,
                 "path": request.path,
                 "status": response.status_code,
                 "ms": round((time.perf_counter() - g.get("buraq_began", time.perf_counter())) * 1000, 1),
                 "address": client_address(request, settings.trusted_proxies),
-            },
-        )
+            }
+            _log.log(level, "request", extra=facts)
         return secure(response, request, settings.cors_origins)
 
     return app

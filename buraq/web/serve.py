@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import gevent
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
@@ -39,9 +40,17 @@ class OneLog(Logger):
 
 
 class ApiWorker(GeventWorker):
-    """gunicorn's gevent worker, but Ctrl-C ends it as SIGTERM does, and not by a traceback in the middle of a
-    request.
+    """gunicorn's gevent worker, but Ctrl-C ends it as SIGTERM does, and not by a traceback in the middle of a request;
+    and connections take turns.
     """
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
+        """Answer one request. Then it is the others' turn: a client that asks again at once is read without a wait,
+        and would be served for as long as its connection lives.
+        """
+        done = super().handle_request(listener_name, req, sock, addr)
+        gevent.sleep(0)
+        return done
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Take no more requests, end the streams, finish what is under way."""
