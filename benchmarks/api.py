@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection
 
 import psutil
@@ -23,6 +24,7 @@ from buraq.embedded.watcher import free_port
 
 KEY = "benchmark"
 READY_S = 20.0
+MANY = 500  # streams from which on their memory shows in that of the process
 Run = Callable[[], dict[str, float]]
 
 
@@ -105,18 +107,19 @@ def replay(letters: int) -> dict[str, float]:
         return {"replayed/s": letters / seconds, "server µs/task": (server_cpu(client) - before) / letters * 1e6}
 
 
-def streams(options: argparse.Namespace) -> dict[str, float]:
-    """One run of events to many open streams."""
-    connections = options.streams * 4 // 3 + 100  # streams may take three quarters
+def streams(count: int, options: argparse.Namespace) -> dict[str, float]:
+    """One run of events to open streams."""
+    connections = count * 4 // 3 + 100  # streams may take three quarters
     with fresh_server() as client, serving(client, connections) as (port, worker):
         in_child("listen", client, "--port", port, "--clients", 10, "--seconds", 0.2)  # what comes once
         idle = worker.memory_info().rss
         figures = in_child(
-            *("listen", client, "--port", port, "--clients", options.streams),
+            *("listen", client, "--port", port, "--clients", count),
             *("--rate", options.rate, "--seconds", options.seconds, "--pid", worker.pid),
         )
-        # What they took stays with the process for a while after they have gone, so this is the most that they took.
-        figures["KB/stream"] = (worker.memory_info().rss - idle) / options.streams / 1e3
+        if count >= MANY:
+            # What they took stays with the process for a while after they have gone, so this is the most they took.
+            figures["KB/stream"] = (worker.memory_info().rss - idle) / count / 1e3
     return figures
 
 
@@ -126,29 +129,32 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--letters", type=int, default=10_000)
-    parser.add_argument("--streams", type=int, default=2000)
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 100, 2000])
     parser.add_argument("--rate", type=float, default=100.0)
+    parser.add_argument("--only", choices=["requests", "replay", "streams"], nargs="+", help="some of the tables")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
     options = parser.parse_args()
     if options.quick:
-        options.clients, options.seconds, options.letters, options.streams, options.runs = 5, 0.5, 100, 30, 1
+        options.clients, options.seconds, options.letters, options.streams, options.runs = 5, 0.5, 100, [30], 1
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is a file, here and there
     warm_up = 0 if options.quick else 1
     replaying = f"POST /api/retry-dlq, {options.letters:,} dead letters"
-    listening = f"/api/stream, {options.streams:,} streams, {options.rate:g} events/s"
     tables: dict[str, dict[str, Run]] = {
-        "api-requests": {
+        "requests": {
             "GET /api/health": lambda: requests("GET", "/api/health", options),
             "POST /api/retry-dlq, no dead letter": lambda: requests("POST", "/api/retry-dlq", options),
         },
-        "api-replay": {replaying: lambda: replay(options.letters)},
-        "api-streams": {listening: lambda: streams(options)},
+        "replay": {replaying: lambda: replay(options.letters)},
+        "streams": {
+            f"/api/stream, {count:,} streams, {options.rate:g} events/s": partial(streams, count, options)
+            for count in options.streams
+        },
     }
-    for name, runs in tables.items():
-        cases = [repeat(case, run, options.runs, warm_up) for case, run in runs.items()]
-        report(name, cases, vars(options), keep=not options.quick)
+    for name in options.only or tables:
+        cases = [repeat(case, run, options.runs, warm_up) for case, run in tables[name].items()]
+        report(f"api-{name}", cases, vars(options), keep=not options.quick)
 
 
 if __name__ == "__main__":
