@@ -4,24 +4,28 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import contextlib
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from tests import servers
 from tests.servers import KINDS, RUN, Server
+from tests.sweeper import sweep
 
 # What tests and the processes they start make by tempfile goes here, and tells whose they are.
 # pytest's own directories stay where they are looked for after a failure.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 TEMPORARY = Path(tempfile.mkdtemp(prefix="bq-"))
 tempfile.tempdir = os.environ["TMPDIR"] = str(TEMPORARY)
+sweep(TEMPORARY)
 os.environ[RUN] = uuid.uuid4().hex
 
 
@@ -58,7 +62,7 @@ def running_servers() -> Iterator[Callable[[str], Server]]:
 
     def of_kind(kind: str) -> Server:
         if kind not in started:
-            started[kind] = _server(kind).start()
+            started[kind] = _made(Server, kind).start()
         return started[kind]
 
     yield of_kind
@@ -85,22 +89,28 @@ def redis(server: Server) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def fresh_server() -> Iterator[Callable[..., Server]]:
+def fresh() -> Iterator[Callable[..., Any]]:
+    """Start whatever of tests/ is one or more servers, for a test to break: `fresh(Cluster, masters=3)`."""
+    with contextlib.ExitStack() as started:
+        yield lambda make, *args, **options: started.enter_context(_made(make, *args, **options))
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Callable[..., Any]]:
+    """The same for a module's own fixtures: its tests share what is started, and mend what they break."""
+    with contextlib.ExitStack() as started:
+        yield lambda make, *args, **options: started.enter_context(_made(make, *args, **options))
+
+
+@pytest.fixture
+def fresh_server(fresh: Callable[..., Any]) -> Callable[..., Server]:
     """Start servers that a test may stop, kill or pause: `fresh_server("valkey", aof=True)`."""
-    made: list[Server] = []
-
-    def start(kind: str = "valkey", **options: object) -> Server:
-        made.append(_server(kind, **options))
-        return made[-1].start()
-
-    yield start
-    for server in made:
-        server.remove()
+    return lambda kind="valkey", **options: fresh(Server, kind, **options)
 
 
-def _server(kind: str, **options: object) -> Server:
+def _made(make: Callable[..., Any], *args: object, **options: object) -> Any:
     try:
-        return Server(kind, **options)
+        return make(*args, **options)
     except FileNotFoundError as missing:
         # In CI everything is installed, and what is skipped unseen is soon broken.
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip

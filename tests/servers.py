@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,12 +19,22 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from buraq.embedded.watcher import PR_SET_PDEATHSIG, free_port
+from tests.sweeper import folder
 
 T = TypeVar("T")
 
 KINDS = ("valkey", "redis")
 READY_S = 10.0
 RUN = "BURAQ_TEST_RUN"  # in the environment of all that a test run starts
+
+# How the clients of tests are made: each command is sent once.
+CLIENT: dict[str, Any] = {
+    "protocol": 2,
+    "retry": Retry(NoBackoff(), 0),
+    "decode_responses": True,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 2,
+}
 
 
 class Server:
@@ -38,7 +47,7 @@ class Server:
     def __init__(self, kind: str = "valkey", *, aof: bool = False, options: Sequence[str] = ()) -> None:
         self.kind = kind
         self.binary = binary_of(kind)
-        self.home = Path(tempfile.mkdtemp(prefix="server-"))
+        self.home = folder("server-")
         self.socket = self.home / "s"
         self.port = free_port()
         self._options = ["--appendonly", "yes" if aof else "no", *options]
@@ -62,23 +71,32 @@ class Server:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def awake(self) -> bool:
+        """Whether it runs, and is not paused."""
+        return self.running and psutil.Process(self.pid).status() != psutil.STATUS_STOPPED
+
     def start(self) -> Self:
         """Start it, and return when it answers."""
+        return self.launch().ready()
+
+    def launch(self) -> Self:
+        """Start its process and return at once, so that several servers start side by side."""
         assert not self.running, "the server is running"
+        # The kernel ends it with the thread that started it: no thread pool for this.
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    *(self.binary, "--dir", self.home, "--daemonize", "no", "--save", ""),
-                    *("--bind", "127.0.0.1", "--port", str(self.port)),
-                    *("--unixsocket", self.socket, "--unixsocketperm", "700"),
-                    *("--maxmemory-policy", "noeviction", *self._options),
-                ],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_end_with_this_thread,
             )
+        return self
+
+    def ready(self) -> Self:
+        """Wait until it answers."""
         try:
             eventually(self._answers, timeout=READY_S)
         except BaseException as error:
@@ -86,6 +104,17 @@ class Server:
             error.add_note(self.log.read_text())
             raise
         return self
+
+    def command(self) -> list[str | Path]:
+        """Return what its process is started with."""
+        # What it is told by CONFIG REWRITE, as sentinels do with whom it follows, is in this file after a restart.
+        self.conf.touch()
+        return [
+            *(self.binary, self.conf, "--dir", self.home, "--daemonize", "no", "--save", ""),
+            *("--bind", "127.0.0.1", "--port", str(self.port)),
+            *("--unixsocket", self.socket, "--unixsocketperm", "700"),
+            *("--maxmemory-policy", "noeviction", *self._options),
+        ]
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal, if it runs, and wait until it has; a paused one too."""
@@ -109,21 +138,14 @@ class Server:
     def pause(self) -> None:
         """Let it answer nothing more, with all its connections open."""
         os.kill(self.pid, signal.SIGSTOP)
-        eventually(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        eventually(lambda: not self.awake)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
     def client(self, **options: Any) -> Redis:
         """Return a client that sends each command once; `options` are redis-py's."""
-        settings: dict[str, Any] = {
-            "protocol": 2,
-            "retry": Retry(NoBackoff(), 0),
-            "decode_responses": True,
-            "socket_timeout": 10,
-            "socket_connect_timeout": 2,
-        }
-        client = Redis.from_url(self.url, **{**settings, **options})
+        client = Redis.from_url(self.url, **{**CLIENT, **options})
         self._clients.append(client)
         return client
 
@@ -137,6 +159,10 @@ class Server:
     @property
     def log(self) -> Path:
         return self.home / "log"
+
+    @property
+    def conf(self) -> Path:
+        return self.home / "conf"
 
     def _answers(self) -> bool:
         if not self.running:

@@ -1,11 +1,15 @@
 """The servers that other tests are given can be stopped, killed and paused, and come back."""
 
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import gevent
+import psutil
 import pytest
 
-from tests.servers import KINDS, Server
+from tests.servers import KINDS, Server, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -61,3 +65,26 @@ def test_a_paused_server_can_be_stopped(fresh_server):
     server.stop()
 
     assert not server.running
+
+
+def test_a_server_and_its_folder_go_with_a_test_process_that_is_killed():
+    program = (
+        "import sys; from tests.servers import Server; server = Server('valkey', aof=True).start();"
+        "print(server.pid, server.home, flush=True); sys.stdin.read()"
+    )
+    tests = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with tests:
+        pid, home = tests.stdout.readline().split()
+        assert psutil.pid_exists(int(pid))
+        assert Path(home).exists()
+
+        tests.kill()
+
+    eventually(lambda: not psutil.pid_exists(int(pid)))
+    eventually(lambda: not Path(home).exists())
