@@ -91,7 +91,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_this_thread,
+                preexec_fn=end_with_this_thread,
             )
         return self
 
@@ -191,7 +191,7 @@ def binary_of(kind: str) -> Path:
     return Path(found)
 
 
-def _end_with_this_thread() -> None:
+def end_with_this_thread() -> None:
     # Runs in the child. No test process shall leave a server behind, not even one that is killed.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -24,3 +24,16 @@ def test_a_benchmark_runs(name):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("case"), done.stdout
+
+
+def test_the_faults_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faults", "--quick"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Buraq") == 3, done.stdout
