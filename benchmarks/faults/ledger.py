@@ -42,8 +42,8 @@ class Ledger:
                 continue
             with open(entry.path, "rb") as file:
                 file.seek(at)
-                whole = file.read().rpartition(b"\n")[0]
-            self._read[entry.name] = at + len(whole) + 1
+                whole, newline, _ = file.read().rpartition(b"\n")
+            self._read[entry.name] = at + len(whole + newline)
             for line in whole.decode().splitlines():
                 self._take(entry.name, *line.split())
 

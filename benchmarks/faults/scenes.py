@@ -13,6 +13,7 @@ from benchmarks.faults.units import Unit
 WORKERS = 2
 LONGEST_TASK_S = 2.0
 KILL_EVERY_S = (1.0, 3.0)
+QUIET_SHARE = 4  # a fourth of the time, and of the tasks: what was cut off comes back to a queue that is nearly idle
 GRACE_S = 35.0  # from SIGTERM to SIGKILL
 PATIENCE_S = 180.0  # for what was cut off to run again, after the last kill
 
@@ -151,6 +152,7 @@ def _works(stage: Stage, unit: Unit) -> bool:
 
 SCENES: dict[str, Callable[[Stage, float], Figures]] = {
     "F1": kills,
+    "F1 quiet": lambda stage, seconds: kills(stage, seconds / QUIET_SHARE),
     "F3": restarts,
     "F11": lambda stage, seconds: blocked(stage, longs=False),
     "F11 long": lambda stage, seconds: blocked(stage, longs=True),

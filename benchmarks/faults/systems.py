@@ -60,7 +60,10 @@ _ALL = (
             "hour), unacked_restore_interval 1 s and throttle 1 (defaults 10 and 10), results ignored"
         ),
         alive=_UNIT,
-        remark="with gevent it looks for what was cut off only when a worker starts (celery issue 4976)",
+        remark=(
+            "with gevent it looks for what was cut off when a worker starts and while all its slots are busy, never on "
+            "a quiet queue (compare celery issue 4976)"
+        ),
     ),
     System(
         name="RQ",

@@ -47,9 +47,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "not ended": "not ended",
     },
 }
-COLUMNS["F11 long"] = COLUMNS["F11"]
+RECOVERING = {"F1", "F1 quiet"}
+COLUMNS |= {"F1 quiet": COLUMNS["F1"], "F11 long": COLUMNS["F11"]}
 TITLES = {
-    "F1": "F1: a worker process that runs a task is killed every one to three seconds",
+    "F1": "F1: a worker process that runs a task is killed every one to three seconds, under load",
+    "F1 quiet": "F1 quiet: the same for a fourth of the time; then one short task a second",
     "F3": "F3: the workers are stopped by SIGTERM and started again, one after the other",
     "F11": "F11: a task computes for three windows in a full process; its neighbours sleep for half a window",
     "F11 long": "F11: the same; its neighbours sleep as long as it computes",
@@ -72,7 +74,7 @@ def keep(found: Found, scene: str, system: str, run: Found) -> None:
 def rows(scene: str, found: Found) -> list[list[str]]:
     """Return the table of a scene, its head first; the runs of a system are added up."""
     columns = COLUMNS[scene]
-    recovery = ["recovery p50, s", "p99", "max"] if scene == "F1" else []
+    recovery = ["recovery p50, s", "p99", "max"] if scene in RECOVERING else []
     table = [["system", *columns, *recovery]]
     for key, system in SYSTEMS.items():
         if runs := found["scenes"].get(scene, {}).get(key):

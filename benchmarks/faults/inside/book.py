@@ -6,18 +6,26 @@ nothing of Buraq.
 """
 
 import os
+import threading
 import time
 
 _files: dict[int, int] = {}  # by process: a fork must not write to its parent's
+_opening = threading.Lock()  # a process with threads has one file, too
 
 
 def note(what: str, task: str) -> None:
     """Write one line, in one write: a kill cuts no line in half."""
+    os.write(_file(), f"{what} {task} {time.monotonic():.6f}\n".encode())
+
+
+def _file() -> int:
     process = os.getpid()
     if process not in _files:
-        name = f"{os.environ['LEDGER']}/{process}.{time.monotonic_ns()}"
-        _files[process] = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(_files[process], f"{what} {task} {time.monotonic():.6f}\n".encode())
+        with _opening:
+            if process not in _files:
+                name = f"{os.environ['LEDGER']}/{process}.{time.monotonic_ns()}"
+                _files[process] = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return _files[process]
 
 
 def nap(task: str, seconds: float) -> None:
