@@ -17,7 +17,7 @@ from typing import Any
 
 from redis import Redis
 
-from benchmarks.machine import machine, steal_since
+from benchmarks.machine import machine, weather
 from benchmarks.words import cell, line, print_table
 from buraq.config import SETTINGS
 
@@ -103,9 +103,9 @@ def alternate(cases: Mapping[str, Run], runs: int, warm_up: int = WARM_UP_RUNS) 
         for case, run in cases.items():
             if case in failed:
                 continue
-            steal = steal_since()
+            read_weather = weather()
             try:
-                figures = run() | steal()
+                figures = run() | read_weather()
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 failed[case] = str(error)
                 print(f"  {case} failed: {error}", file=sys.stderr)

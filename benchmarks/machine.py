@@ -28,18 +28,28 @@ def machine() -> dict[str, Any]:
     }
 
 
-def steal_since() -> Callable[[], dict[str, float]]:
-    """Return what to call after a run: the share of the CPU time that the hypervisor gave to others meanwhile.
+def weather() -> Callable[[], dict[str, float]]:
+    """Return what to call after a run, for two figures of what the machine was worth meanwhile.
 
-    A run with more than a few percent measured its neighbours, too. Empty where the system does not tell.
+    "steal %" is the share of the CPU time that the hypervisor gave to others, where the system tells. "loop ms" is the
+    CPU time of a fixed loop in Python, before and after: it grows where a neighbour shares the core, or the clock
+    slows, which steal does not show. Compare no two runs that differ much in either.
     """
-    before = _ticks()
+    before, loop = _ticks(), _loop_ms()
 
     def read() -> dict[str, float]:
         spent = [now - then for now, then in zip(_ticks(), before, strict=True)]
-        return {"steal %": 100 * spent[7] / max(1, sum(spent))} if spent else {}
+        steal = {"steal %": 100 * spent[7] / max(1, sum(spent))} if spent else {}
+        return steal | {"loop ms": (loop + _loop_ms()) / 2}
 
     return read
+
+
+def _loop_ms() -> float:
+    begun, total = time.thread_time(), 0
+    for number in range(200_000):
+        total += number & 7
+    return (time.thread_time() - begun) * 1e3
 
 
 def _ticks() -> list[int]:

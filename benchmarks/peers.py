@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.environments import build, versions
 from benchmarks.harness import Figures, failure, medians, parser, report, summary
-from benchmarks.machine import commit, steal_since
+from benchmarks.machine import commit, weather
 from benchmarks.plots import bars
 from benchmarks.systems import SYSTEMS, System
 from benchmarks.trials import Sizes, enqueue_sizes, noop_sizes, produce, sleepers_sizes, work
@@ -141,16 +141,16 @@ class Comparison:
 
     def _pair(self, system: System, case: dict[str, Any], ours: Sizes, counts: bool) -> bool:
         """Do one run of Buraq, and one of a system after it."""
-        steal = steal_since()
+        read_weather = weather()
         try:
             mine = self._work.run(OURS, ours)
         except RuntimeError as error:
             print(f"  {OURS.name} failed: {error}", file=sys.stderr)
             return False
-        mine |= steal() | {"before": system.name}
-        steal = steal_since()
+        mine |= read_weather() | {"before": system.name}
+        read_weather = weather()
         try:
-            figures = self._work.run(system, case["sizes"]) | steal()
+            figures = self._work.run(system, case["sizes"]) | read_weather()
         except RuntimeError as error:
             case["failed"] = str(error)
             print(f"  {system.name} failed: {error}", file=sys.stderr)

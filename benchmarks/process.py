@@ -24,17 +24,17 @@ def run(worker: str, processes: int, slots: int, watched: bool, options: argpars
     with ExitStack() as stack:
         client = stack.enter_context(fresh_server(aof=options.aof))
         enqueue_noops(client, options.tasks)
-        listener = stack.enter_context(Child("listen", client)) if watched else None
+        watcher = stack.enter_context(Child("watch", client)) if watched else None
         workers = [stack.enter_context(Child(worker, client, "--slots", slots)) for _ in range(processes)]
-        if listener:
-            listener.begin()
+        if watcher:
+            watcher.begin()
         figures, _ = work_off(client, workers)
-        if listener:
-            listener.end()
-            heard = listener.figures()
+        if watcher:
+            watcher.end()
+            heard = watcher.figures()
             if not heard["events"]:
                 raise RuntimeError("events are watched, and none was heard")
-            figures["listener cores"] = heard["cpu"] * figures["tasks/s"] / options.tasks
+            figures["watcher cores"] = heard["cpu"] * figures["tasks/s"] / options.tasks
             figures["events/task"] = heard["events"] / options.tasks
     return figures
 

@@ -18,7 +18,7 @@ A_WAKE_UP = 64 << 10  # bytes that have to be there before it is woken
 AT_LEAST_EVERY = 0.1  # seconds; then it takes what there is
 
 
-class Listener:
+class Watcher:
     """Hears a channel until it is told to stop."""
 
     def __init__(self, url: str, channel: str) -> None:
@@ -62,14 +62,14 @@ class Listener:
 
 
 def main() -> None:
-    """Listen."""
-    listener = Listener(os.environ["REDIS_URL"], "buraq_events")
+    """Watch."""
+    watcher = Watcher(os.environ["REDIS_URL"], "buraq_events")
     cue.wait_to_begin()
     used = cpu()
-    listener.start()
+    watcher.start()
     cue.wait_to_end()
-    listener.stop()
-    cue.tell({"cpu": cpu() - used, "events": listener.events, "bytes": listener.bytes})
+    watcher.stop()
+    cue.tell({"cpu": cpu() - used, "events": watcher.events, "bytes": watcher.bytes})
 
 
 if __name__ == "__main__":
