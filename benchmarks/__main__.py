@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import runpy
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Error: no {' and no '.join(missing)} here: pip install -r requirements.txt", file=sys.stderr)
         return FAILED
     sys.argv[1:] = options
+    # As an exception, so that servers and workers are ended, too, whatever ends this: `timeout`, a supervisor.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
     except ConfigError as error:

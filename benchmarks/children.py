@@ -93,7 +93,8 @@ def work_off(client: Redis, workers: Sequence[Child], left: int = 0) -> tuple[di
     for worker in workers:
         worker.end()
     told = [worker.figures() for worker in workers]
-    seconds, done = ended - min(one["first"] for one in told), waiting - now
+    begun = min(one["first"] for one in told if one["tasks"])  # of few tasks one worker may get none
+    seconds, done = ended - begun, waiting - now
     figures = {
         "tasks/s": done / seconds,
         "worker µs/task": sum(one["cpu"] for one in told) / sum(one["tasks"] for one in told) * 1e6,

@@ -72,7 +72,8 @@ def main() -> None:
     cue.wait_to_begin()
     worker.start()
     cue.wait_to_end()
-    figures = {"first": first, "cpu": cpu() - used_before, "tasks": tasks, "peak": cue.peak_bytes()}
+    used = cpu() - used_before if tasks else 0.0
+    figures = {"first": first, "cpu": used, "tasks": tasks, "peak": cue.peak_bytes()}
     worker.stop(5)
     cue.tell(figures | (waits(options.skip) if meant else {}))
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
 VENVS = Path(__file__).parent / ".venvs"
 
 
-def run(command: Sequence[object], **environment: str) -> str:
+def run(command: Sequence[object], env: Mapping[str, str] | None = None) -> str:
     """Run a command to its end and return what it wrote. Raises RuntimeError with what it wrote when it fails."""
-    words, env = list(map(str, command)), {**os.environ, **environment}
+    words = list(map(str, command))
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")

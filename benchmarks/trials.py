@@ -19,7 +19,7 @@ from typing import Any
 
 from redis import Redis
 
-from benchmarks import environments
+from benchmarks import environments, harness
 from benchmarks.environments import PEERS, build
 from benchmarks.harness import Figures, fresh_server, server_cpu, url_of
 from benchmarks.systems import System
@@ -37,20 +37,14 @@ Sizes = dict[str, Any]
 
 def environment(system: System, client: Redis, **more: object) -> dict[str, str]:
     """Return what the programs of a system find in their environment."""
-    return {
-        "REDIS_URL": url_of(client),
-        "PYTHONPATH": str(PEERS),
-        "METRICS_PORT": ":0",
-        "LOG_LEVEL": "error",
-        **system.environment,
-        **{name: str(value) for name, value in more.items()},
-    }
+    own = {"PYTHONPATH": str(PEERS), "METRICS_PORT": ":0"}
+    return harness.environment(client) | own | system.environment | {name: str(value) for name, value in more.items()}
 
 
 def enqueue(system: System, client: Redis, how: str, task: str, tasks: int, *cold: str) -> dict[str, Any]:
     """Enqueue tasks from a process of its own, and return what that took."""
     command = [build(system.venv) / "python", PEERS / "produce.py", system.module, how, task, tasks, *cold]
-    return dict(json.loads(environments.run(command, **environment(system, client)).splitlines()[-1]))
+    return dict(json.loads(environments.run(command, environment(system, client)).splitlines()[-1]))
 
 
 @contextmanager
@@ -63,7 +57,7 @@ def working(system: System, client: Redis, slots: int, tasks: int, told: Path) -
         process = subprocess.Popen(
             command,
             cwd=told.parent,
-            env={**os.environ, **environment(system, client, **more)},
+            env=environment(system, client, **more),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,14 +1,17 @@
 """`buraq bench` finds the benchmarks of a checkout, names them, and hands over to the one that is asked for."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 import buraq
-from tests.cli.conftest import COMMAND, LIMIT, Done, environment
+from tests.cli.conftest import COMMAND, LIMIT, Done, Running, environment
 
 NAMES = ["process", "enqueue", "latency", "sleepers", "backlog", "api", "peers"]
 ROOT = Path(__file__).parents[2]
@@ -80,3 +83,20 @@ def test_a_checkout_is_found_in_the_current_folder_too(installed: Callable[..., 
 
     assert done.code == 0, done.err
     assert "sleepers" in done.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_whatever_ends_it_ends_its_servers_and_workers(
+    start: Callable[..., Running], eventually: Callable[..., Any], number: signal.Signals
+) -> None:
+    running = start("bench", "sleepers", "--tasks", "2", "--runs", "1000")
+
+    def at_work() -> list[psutil.Process]:
+        children = psutil.Process(running.process.pid).children(recursive=True)
+        return children if len(children) > 1 else []  # a server, and a worker that waits for its start or works
+
+    children = eventually(at_work, timeout=LIMIT)
+    running.process.send_signal(number)
+
+    assert running.wait() == 128 + number
+    assert psutil.wait_procs(children, timeout=10)[1] == []
