@@ -161,6 +161,7 @@ class Comparison:
         print(f"  {system.name}{'' if counts else ', warm-up'}: {line(figures)}", file=sys.stderr)
         if counts:
             case["runs"].append(figures)
+            case["figures"] = medians(case["runs"])
             self._ours.append(mine)
         else:
             case["warm-ups"] += 1
@@ -170,7 +171,7 @@ class Comparison:
         """Return Buraq's case, and those of the others in their order."""
         others = [self._cases[system.name] for system in SYSTEMS.values() if system.name in self._cases]
         ours = self._facts(OURS) | (summary(OURS.name, self._ours) if self._ours else failure(OURS.name, ""))
-        return [ours, *(case | {"figures": medians(case["runs"])} for case in others)]
+        return [ours, *others]
 
     def _write(self) -> None:
         if not self._options.quick:
