@@ -4,10 +4,10 @@
 #   make demo                 a server, a worker, the API and mock tasks; Ctrl-C ends all of it
 #   make test                 every test; make test-unit and make test-integration are its parts
 #   make lint                 style and types; make format mends what can be mended by itself
-#   make bench NAME=process   one of benchmarks/: process, enqueue, latency, sleepers, backlog, api, peers
+#   make bench NAME=process   measures; without NAME it says which benchmarks there are
 #   make clean                removes .venv and what the tools left behind
 #
-#   ARGS="…"                  passed on: make test ARGS="-k replay", make demo ARGS="--seconds 20"
+#   ARGS="…"                  passed on: make test ARGS="-k replay", make bench NAME=process ARGS="--runs 9"
 #   PYTHON=…                  the Python that .venv is built with
 
 PYTHON ?=
@@ -45,8 +45,9 @@ test-unit: $(RUNS)
 test-integration: $(RUNS)
 	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
 
-bench: $(RUNS)
-	@$(BIN)/python -m benchmarks.$(or $(NAME),process) $(ARGS)
+# With what lint needs, because the plots need some of it.
+bench: $(LINTS)
+	@exec $(BIN)/buraq bench $(NAME) $(ARGS)
 
 lint: $(LINTS)
 	@$(BIN)/ruff check .
@@ -59,7 +60,7 @@ format: $(LINTS)
 	@$(BIN)/ruff format .
 
 clean:
-	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv benchmarks/.venvs dist .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input

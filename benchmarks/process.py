@@ -1,81 +1,93 @@
-"""How many no-op tasks a second one process runs, and what a task costs the worker and the server."""
+"""How many no-op tasks a second do one and two processes run, and what does a task cost worker and server?
+
+Beside them a consumer without any bookkeeping, as a yardstick: see benchmarks/floor.py.
+"""
 
 from __future__ import annotations
 
 import argparse
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
-from redis import Redis
+from benchmarks.children import Child, work_off
+from benchmarks.harness import Figures, fresh_server, measure, parser
+from benchmarks.plots import lines
+from benchmarks.work import enqueue_noops
 
-from benchmarks.harness import fresh_server, in_child, repeat, report, server_cpu, url_of
-from buraq import Buraq
-
-
-@contextmanager
-def somebody_listening(client: Redis) -> Iterator[None]:
-    """Hear all events, and do nothing with them."""
-    channel = client.pubsub(ignore_subscribe_messages=True)
-    channel.subscribe("buraq_events")
-    over = threading.Event()
-
-    def listen() -> None:
-        while not over.is_set():
-            channel.get_message(timeout=0.1)
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
-    channel.close()
+FLOOR = "floor: no bookkeeping"
+EVENTS_A_TASK = 2  # that it is processed, and that it is complete
 
 
-def run(tasks: int, slots: int, watched: bool) -> dict[str, float]:
-    """One run on a fresh server, all tasks waiting before the worker starts."""
+def run(worker: str, processes: int, slots: int, watched: bool, options: argparse.Namespace) -> Figures:
+    """One run on a fresh server, on which all tasks wait before the workers start."""
     with ExitStack() as stack:
-        client = stack.enter_context(fresh_server())
-        queue = Buraq(redis_url=url_of(client))
-        fill(queue, tasks)
-        if watched:
-            stack.enter_context(somebody_listening(client))
-        before = server_cpu(client)
-        figures = in_child("consume", client, "noop", "--tasks", tasks, "--slots", slots)
-        figures["server µs/task"] = (server_cpu(client) - before) / tasks * 1e6
-        return figures
+        client = stack.enter_context(fresh_server(aof=options.aof))
+        enqueue_noops(client, options.tasks)
+        watcher = stack.enter_context(Child("watch", client)) if watched else None
+        workers = [stack.enter_context(Child(worker, client, "--slots", slots)) for _ in range(processes)]
+        if watcher:
+            watcher.begin()
+        figures, _ = work_off(client, workers)
+        if watcher:
+            watcher.end()
+            heard = watcher.figures()
+            if heard["events"] < EVENTS_A_TASK * options.tasks:
+                raise RuntimeError(f"{options.tasks:,} tasks, and of their events {heard['events']:,} were heard")
+            figures["watcher cores"] = heard["cpu"] * figures["tasks/s"] / options.tasks
+            figures["events/task"] = heard["events"] / options.tasks
+    return figures
 
 
-def fill(queue: Buraq, tasks: int) -> None:
-    """Enqueue no-op tasks with the original's payload."""
+def words(processes: int, slots: int, watched: bool) -> str:
+    """Return the name of a case."""
+    return f"{processes} process{'' if processes == 1 else 'es'}, {slots:,} slots{', watched' if watched else ''}"
 
-    @queue.task(name="noop")
-    def noop(user_id: int, template: str) -> None: ...
 
-    noop.enqueue_many([{"user_id": n, "template": "welcome"} for n in range(tasks)])
+def plot(done: Sequence[dict[str, Any]], path: Path, options: argparse.Namespace) -> None:
+    """Draw how the rate grows with the slots."""
+    figures = {case["case"]: case["figures"] for case in done}
+    panels: dict[str, dict[str, list[Any]]] = {}
+    for title in ("tasks/s", "worker µs/task"):
+        panels[title] = {
+            f"{processes} process{'' if processes == 1 else 'es'}{', events watched' if watched else ''}": [
+                (slots, figures[words(processes, slots, watched)][title]) for slots in options.slots
+            ]
+            for processes in options.processes
+            for watched in options.watched
+        }
+        for case in figures:
+            if case.startswith(FLOOR):
+                panels[title][FLOOR] = [(options.floor_slots, figures[case][title])]
+    lines(path, "slots", panels)
 
 
 def main() -> None:
     """Run all cases."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--slots", type=int, nargs="*", default=[50, 1000, 10_000])
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
-    options = parser.parse_args()
+    arguments = parser(__doc__, aof=True)
+    arguments.add_argument("--tasks", type=int, default=100_000, help="of one run")
+    arguments.add_argument("--processes", type=int, nargs="*", default=[1, 2])
+    arguments.add_argument("--slots", type=int, nargs="*", default=[50, 1000, 10_000], help="of each process")
+    arguments.add_argument("--watched", choices=["no", "yes"], nargs="*", default=["no", "yes"], help="the events")
+    arguments.add_argument("--floor-slots", type=int, default=1000, help="of the yardstick; 0 leaves it out")
+    options = arguments.parse_args()
+    options.watched = [word == "yes" for word in options.watched]
     if options.quick:
-        options.tasks, options.runs, options.slots = 1000, 1, [50]
-    wanted = [(slots, False) for slots in options.slots] + [(options.slots[len(options.slots) // 2], True)]
-    cases = [
-        repeat(
-            f"1 process, {slots} slots{', events heard' if watched else ''}",
-            lambda slots=slots, watched=watched: run(options.tasks, slots, watched),  # type: ignore[misc]
-            options.runs,
-            0 if options.quick else 1,
-        )
-        for slots, watched in wanted
-    ]
-    report("process", cases, {"tasks": options.tasks, "runs": options.runs}, keep=not options.quick)
+        options.tasks, options.slots, options.floor_slots = 1000, [50], 50
+    cases = {}
+    if options.floor_slots:
+        cases[FLOOR] = lambda: run("floor", 1, options.floor_slots, False, options)
+    for processes in options.processes:
+        for slots in options.slots:
+            for watched in options.watched:
+                cases[words(processes, slots, watched)] = lambda processes=processes, slots=slots, watched=watched: run(
+                    "consume", processes, slots, watched, options
+                )
+    name = "process-aof" if options.aof else "process"
+    done = measure(name, cases, options)
+    if not options.quick:
+        plot(done, options.results / name, options)
 
 
 if __name__ == "__main__":

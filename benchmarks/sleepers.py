@@ -1,38 +1,31 @@
-"""How many one-second tasks one process has waiting at once: tasks a second, memory, lag of the wake-ups."""
+"""How many one-second tasks does one process have waiting at once: tasks a second, memory, lag of the wake-ups?"""
 
 from __future__ import annotations
 
-import argparse
+from benchmarks.children import Child, work_off
+from benchmarks.harness import Figures, fresh_server, measure, parser
+from benchmarks.histogram import Histogram
+from benchmarks.work import enqueue_sleepers
 
-from benchmarks.harness import fresh_server, in_child, repeat, report, url_of
-from buraq import Buraq
 
-
-def run(tasks: int) -> dict[str, float]:
-    """One run: as many slots as tasks."""
+def run(tasks: int) -> Figures:
+    """One run: as many slots as tasks, which all wait before the worker starts."""
     with fresh_server() as client:
-        queue = Buraq(redis_url=url_of(client))
-
-        @queue.task(name="sleep")
-        def sleep(seconds: float) -> None: ...
-
-        sleep.enqueue_many([{"seconds": 1.0}] * tasks)
-        return in_child("consume", client, "sleepers", "--tasks", tasks, "--slots", tasks)
+        enqueue_sleepers(client, tasks)
+        with Child("consume", client, "--slots", tasks) as worker:
+            figures, [told] = work_off(client, [worker])
+    lag = Histogram(told["waits"]).figures()
+    return figures | {f"lag {name}": lag[name] for name in ("p50 ms", "p99 ms", "max ms")}
 
 
 def main() -> None:
     """Run all cases."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, nargs="*", default=[10_000, 20_000])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--tasks", type=int, nargs="*", default=[10_000, 20_000], help="and as many slots")
+    options = arguments.parse_args()
     if options.quick:
-        options.tasks, options.runs = [100], 1
-    cases = [
-        repeat(f"{n:,} sleepers", lambda n=n: run(n), options.runs, 0 if options.quick else 1) for n in options.tasks
-    ]  # type: ignore[misc]
-    report("sleepers", cases, {"runs": options.runs}, keep=not options.quick)
+        options.tasks = [100]
+    measure("sleepers", {f"{tasks:,} sleepers": lambda tasks=tasks: run(tasks) for tasks in options.tasks}, options)
 
 
 if __name__ == "__main__":

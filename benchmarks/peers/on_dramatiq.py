@@ -7,7 +7,7 @@ import stopwatch
 from dramatiq.brokers.redis import RedisBroker
 
 # Each worker acknowledges on a connection of its own, and redis-py gives out no more than a hundred unless told.
-dramatiq.set_broker(RedisBroker(url=f"{os.environ['REDIS_URL']}?max_connections=5000"))
+dramatiq.set_broker(RedisBroker(url=f"{os.environ['REDIS_URL']}?max_connections=20000"))
 
 
 @dramatiq.actor

@@ -6,7 +6,7 @@ import stopwatch
 from huey import RedisHuey
 
 # Each worker holds a connection, and redis-py gives out no more than a hundred unless told.
-huey = RedisHuey("bench", url=f"{os.environ['REDIS_URL']}?max_connections=5000", results=False)
+huey = RedisHuey("bench", url=f"{os.environ['REDIS_URL']}?max_connections=20000", results=False)
 
 
 @huey.task()

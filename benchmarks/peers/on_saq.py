@@ -10,8 +10,11 @@ from saq import Queue
 
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-# Each worker holds a connection, and redis-py gives out no more than a hundred unless told.
-queue = Queue.from_url(f"{os.environ['REDIS_URL']}?max_connections=5000")
+CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "10"))
+
+# Each slot waits on a connection of its own, and redis-py gives out no more than a hundred unless told. The queue reads
+# and enqueues no more than 20 tasks at once unless told.
+queue = Queue.from_url(f"{os.environ['REDIS_URL']}?max_connections=20000", max_concurrent_ops=max(20, CONCURRENCY))
 
 
 async def noop(ctx, *, user_id, template):
@@ -27,7 +30,7 @@ async def sleep(ctx, *, seconds):
 settings = {
     "queue": queue,
     "functions": [noop, sleep],
-    "concurrency": int(os.environ.get("BENCH_CONCURRENCY", "10")),
+    "concurrency": CONCURRENCY,
 }
 
 
@@ -40,4 +43,5 @@ async def connected():
 
 async def one(task, payloads):
     for payload in payloads:
-        await queue.enqueue(task, ttl=-1, **payload)
+        # With one attempt, the default, a task whose worker dies is given up.
+        await queue.enqueue(task, ttl=-1, retries=3, **payload)

@@ -7,6 +7,7 @@ import os
 import click
 
 from buraq.cli.api import api
+from buraq.cli.bench import bench
 from buraq.cli.demo import demo
 from buraq.cli.dlq import dlq
 from buraq.cli.enqueue import enqueue
@@ -51,5 +52,5 @@ def buraq(ctx: click.Context, url: str | None, target: str | None) -> None:
     ctx.obj = Session(url, target)
 
 
-for command in (worker, api, demo, enqueue, dlq, workers, status, tidy, config):
+for command in (worker, api, demo, enqueue, dlq, workers, status, tidy, config, bench):
     buraq.add_command(command)

@@ -21,6 +21,7 @@ COMMANDS = [
     ("status",),
     ("workers",),
     ("config",),
+    ("bench",),
     ("dlq",),
     ("dlq", "list"),
     ("dlq", "show"),
@@ -38,7 +39,7 @@ def test_each_command_has_a_help(command: tuple[str, ...]) -> None:
     assert done.output.startswith("Usage: ")
 
 
-@pytest.mark.parametrize("command", ["worker", "api", "demo", "enqueue", "status", "dlq"])
+@pytest.mark.parametrize("command", ["worker", "api", "demo", "enqueue", "status", "dlq", "bench"])
 def test_the_help_has_examples(command: str) -> None:
     assert "Examples:" in CliRunner().invoke(buraq, [command, "--help"]).output
 

@@ -35,7 +35,7 @@ ORIGINAL = {  # name -> type, labels
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def counted_from_zero() -> Iterator[None]:
     """Let each test count from 0."""
     series.series.cache_clear()
     series.labels_taken.clear()
