@@ -228,7 +228,8 @@ class Delivery:
     """An entry handed to this worker process: the task, where it came from, and what the entry says of it.
 
     `task` is None until it was decoded, and stays None when the entry holds none that could be run. `outcome` is None
-    until it has ended. `note` is what its event says beside type and task id, as JSON members without braces.
+    until it has ended. `note` is what its event says beside type and task id, as JSON members without braces, and
+    `where` the part of it that says where it runs: both are empty while nobody is known to listen.
     """
 
     __slots__ = (
@@ -247,6 +248,7 @@ class Delivery:
         "started",
         "task",
         "took",
+        "where",
     )
 
     def __init__(self, queue: QueueKeys, letter: str, entry: bytes, fields: list[bytes], epoch: int) -> None:
@@ -259,6 +261,7 @@ class Delivery:
         self.task: Task | None = None
         self.outcome: Any = None  # an Outcome; the first one counts
         self.note = ""
+        self.where = ""
         self.slot = 0
         self.started = 0.0  # monotonic; 0 while it has not started
         self.took = 0.0  # seconds that the run took
