@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, overload
@@ -213,28 +213,30 @@ class Buraq:
         """Send one task, whose payload was checked. For task functions."""
         item = envelope.item(payload)
         verdicts = envelope.backend.producer.send(envelope.broker, (item,))
-        return self._handle(envelope, item, verdicts.get(0) if verdicts else None)
+        return self._handles(envelope, (item,), verdicts)[0]
 
-    def _handle(self, envelope: Envelope, item: Item, verdict: Verdict | None) -> TaskHandle:
+    def _handles(
+        self, envelope: Envelope, items: Sequence[Item], verdicts: dict[int, Verdict] | None
+    ) -> list[TaskHandle]:
+        """Return the handles of items that were sent, and count what was accepted. Raises `EnqueueError`."""
         task_type, queue, backend = envelope.task_type, envelope.queue, envelope.backend
-        if verdict is None:
-            if self.on_enqueued is not None:
-                self.on_enqueued(task_type, 1)
-            return TaskHandle(item.id, task_type, queue, True, backend)
-        if verdict.word == "REFUSED":
-            raise EnqueueError(item.id, verdict.detail)
-        return TaskHandle(verdict.detail or item.id, task_type, queue, False, backend)
+        accepted = len(items) - len(verdicts or ())
+        if accepted and self.on_enqueued is not None:
+            self.on_enqueued(task_type, accepted)
+        handles = [TaskHandle(item.id, task_type, queue, True, backend) for item in items]
+        for n, verdict in verdicts.items() if verdicts else ():
+            if verdict.word == "REFUSED":
+                raise EnqueueError(items[n].id, verdict.detail)
+            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend)
+        return handles
 
     def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:
         """Send many tasks, whose payloads were checked: all are written before any is sent. For task functions."""
-        items = [envelope.item(payload) for payload in payloads]
+        items = envelope.items(payloads)
         handles: list[TaskHandle] = []
         for start in range(0, len(items), ROUND):
             chunk = items[start : start + ROUND]
-            verdicts = envelope.backend.producer.send(envelope.broker, chunk)
-            handles += [
-                self._handle(envelope, item, verdicts.get(n) if verdicts else None) for n, item in enumerate(chunk)
-            ]
+            handles += self._handles(envelope, chunk, envelope.backend.producer.send(envelope.broker, chunk))
         return handles
 
 

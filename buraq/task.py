@@ -207,7 +207,12 @@ class Ids:
 
     def new(self) -> str:
         """Return a new task id."""
-        return f"{(time.time_ns() // 1_000_000) << 80 | self._random.getrandbits(80):032x}"
+        return f"{time.time_ns() // 1_000_000:012x}{self._random.randbytes(10).hex()}"
+
+    def some(self, count: int) -> list[str]:
+        """Return so many new ids, of the same moment."""
+        begin, ends = f"{time.time_ns() // 1_000_000:012x}", self._random.randbytes(10 * count).hex()
+        return [begin + ends[n : n + 20] for n in range(0, 20 * count, 20)]
 
 
 _second: tuple[int, str] = (0, "")  # the last one that was written
