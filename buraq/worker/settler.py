@@ -45,6 +45,7 @@ class Settler(Loop):
     """Settles outcomes, and announces starts on the same connection: no Completed overtakes its Processing."""
 
     name = "settle"
+    waits = 1.0
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Settler(Loop):
         if not self._round and not self._ended and not self._started:
             self._awake = False
             self._work.clear()
-            self._work.wait(1.0)
+            self._work.wait(self.waits)
             return
         if not self._round:
             self._round = self._next_round()

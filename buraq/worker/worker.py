@@ -22,11 +22,13 @@ from buraq.worker.board import Row
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
+from buraq.worker.guard import Guard
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.reports import Reports
 from buraq.worker.settler import Settler
 from buraq.worker.slots import RELEASED, Slots
 
@@ -73,7 +75,8 @@ class Worker:
         self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
-        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
+        self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
+        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, self.guard)
         self._accounts = Accounts(self.metrics, app.registry, self.lease)
         self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.slots = Slots(
@@ -150,14 +153,12 @@ class Worker:
         self.lease.start()
         self._greenlets = [gevent.spawn(self._turn)]
         for loop in self.loops:
-            if self.row is not None:
-                loop.on_beat = self.row.beat
             self._greenlets.append(gevent.spawn(self._supervised, loop))
 
     def _turn(self) -> None:
         """Show the lease thread that the hub turns."""
         while True:
-            self.lease.hub_turned = time.monotonic()
+            self.guard.turn()
             gevent.sleep(0.05)
 
     def _supervised(self, loop: Loop) -> None:
