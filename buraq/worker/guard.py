@@ -50,7 +50,7 @@ class Guard:
         self._thread = 0
         self._seen: tuple[float, Culprit] | None = None  # who holds the hub since its last turn, and when that was
         self._blocks: deque[tuple[str, float]] = deque(maxlen=1000)
-        self._free_since = self.turned  # loops are not blamed for what they could not do before
+        self.excused = self.turned  # until then no loop is blamed: the hub was blocked
         self._said: dict[str, float] = {}
         self._given_up = 0.0  # the turn of the hub after which the lease was let go
 
@@ -92,7 +92,7 @@ class Guard:
         """Look once at the hub and at the loops, and write it down."""
         turned, now = self.turned, self._clock()
         if now - turned >= BLOCKED_AFTER:
-            self._free_since = now
+            self.excused = now
             self._look_at_hub(turned, now)
         late = self._latest_loop(now)
         if late is not None and self._may_say(f"loop {late.name}", now):
@@ -131,7 +131,7 @@ class Guard:
         return max(late, key=lambda loop: self._overdue(loop, now), default=None)
 
     def _overdue(self, loop: Loop, now: float) -> float:
-        return now - max(loop.beat, self._free_since) - loop.patience
+        return now - max(loop.beat, self.excused) - loop.patience
 
     def _may_say(self, what: str, now: float) -> bool:
         if now - self._said.get(what, -_SAY_EVERY) < _SAY_EVERY:

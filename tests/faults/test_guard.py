@@ -36,7 +36,7 @@ def test_past_ten_seconds_of_a_blocked_hub_the_group_is_not_ready_and_still_aliv
     hot = queue.enqueue("burn", {"seconds": 13}).id
     eventually(lambda: running(ledger, hot))
 
-    code, [problem] = eventually(lambda: seen if (seen := health(workers, "readyz"))[0] == 503 else None, 15)  # type: ignore[misc]
+    _, [problem] = eventually(lambda: seen if (seen := health(workers, "readyz"))[0] == 503 else None, 15)  # type: ignore[misc]
 
     assert re.fullmatch(r"process \d+: a task of type burn has let nothing else run for 1\d s", problem)
     assert health(workers, "livez") == (200, [])
