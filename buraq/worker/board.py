@@ -113,6 +113,10 @@ class Row:
         """Note that this process has worked off its burst; it need not be replaced."""
         self._write(LIFE, self._read(LIFE)[0], DONE)
 
+    def leave(self) -> None:
+        """Note that this process has given up its lease: there is none to end when it is gone."""
+        self._write(NAME, b"")
+
     def clear(self) -> None:
         """End: nobody is in this row."""
         self._memory[self._at : self._at + SIZE] = bytes(SIZE)

@@ -69,6 +69,8 @@ class Worker:
         self.metrics = metrics or TaskMetrics()
         self.row = row
         self.broken: str | None = None
+        self.left = False  # whether a stop has handed back all there was, and given up the lease
+        self.worked = 0  # attempts that ran here and have been settled
         self._queues = tuple(queues)
         self._on_death = on_death
         self._greenlets: list[gevent.Greenlet[..., None]] = []
@@ -130,6 +132,8 @@ class Worker:
         self.fetcher.quiet_walks = 0
 
     def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
+        if batch[0].started:
+            self.worked += len(batch)
         self._room.set()
         self._look_again()  # what they enqueued may be waiting since
         self._accounts.confirmed(batch, gone, sure)
@@ -222,7 +226,7 @@ class Worker:
             gevent.joinall(self._greenlets[1:3], timeout=0.1)
         while not self.lease.stopped and time.monotonic() < settled_by:
             gevent.sleep(0.01)
-        self._quietly(self.fetcher.leave)
+        self.left = self._quietly(self.fetcher.leave)
         gevent.killall(self._greenlets, timeout=1.0)
         self.settler.close()
         for link in self._links:
@@ -230,10 +234,15 @@ class Worker:
         self.metrics.flush()
         return running
 
-    def _quietly(self, farewell: Callable[[], object]) -> None:
-        """Take a last step that nobody depends on: when Redis is away the lease runs out instead."""
+    def _quietly(self, farewell: Callable[[], object]) -> bool:
+        """Take a last step that nobody depends on: when Redis is away the lease runs out instead.
+
+        Returns whether it was taken.
+        """
         try:
             with gevent.Timeout(SETTLE_GRACE):
                 farewell()
         except (Exception, gevent.Timeout) as error:
             log.warning("stop: Redis did not answer", extra={"error": str(error)})
+            return False
+        return True
