@@ -192,6 +192,14 @@ class Config:
         "A worker process whose tasks let nothing else run for this long is killed.",
         MAX_BLOCKED=duration(1),
     )
+    max_tasks: int = setting(
+        "0", "A worker process that has run so many tasks is replaced. `0`: no limit.", MAX_TASKS=whole(at_least=0)
+    )
+    max_memory_mb: int = setting(
+        "0",
+        "A worker process that takes so much memory, in MB, is replaced. `0`: no limit.",
+        MAX_MEMORY_MB=whole(at_least=0),
+    )
     shutdown_timeout: float = setting(
         "25s",
         "How long a stopping worker lets tasks finish before it hands them back.",

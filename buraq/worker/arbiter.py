@@ -14,6 +14,8 @@ from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
+from buraq.worker.handover import Handover
+
 log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -33,6 +35,7 @@ class GroupArbiter(Arbiter):
         self._born: dict[int, float] = {}
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self._handover = Handover()
         self.killed = False  # workers had to be killed in the end
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
@@ -71,6 +74,8 @@ class GroupArbiter(Arbiter):
             lived = time.monotonic() - self._born.pop(pid, 0.0)
             if self._burst and before[pid].finished():
                 self.num_workers -= 1
+            elif before[pid].relieved:
+                continue
             elif lived < _QUICK_DEATH:
                 self._not_before = time.monotonic() + self._pause
                 self._pause = min(_LONGEST_PAUSE, self._pause * 2)
@@ -81,8 +86,14 @@ class GroupArbiter(Arbiter):
         """Keep as many processes as there should be."""
         if self._burst and self.num_workers <= 0 and not self.WORKERS:
             raise StopIteration
-        if time.monotonic() >= self._not_before:
+        leaving = self._handover.step(self.WORKERS, self.num_workers)
+        if time.monotonic() < self._not_before:
+            return
+        self.num_workers += leaving
+        try:
             super().manage_workers()
+        finally:
+            self.num_workers -= leaving
 
     def stop(self, graceful: bool = True) -> None:
         """Have the workers drain; at a second signal, hand back at once; kill what is left in the end.

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from buraq.worker.worker import Worker
 
 _TYPES_EVERY = 5.0
-_WORST_SHOWN = 60.0
 _TYPES_LIVE_MS = 20_000  # without renewal a task type is no longer known to live
 
 
@@ -30,36 +29,27 @@ class Control(Loop):
         self._worker = worker
         self._link = link
         self._types_written = 0.0
-        self._worst = (0.0, 0.0)  # seconds that the hub was blocked, and when that was seen
 
     def step(self) -> None:
         """Do what is due."""
         worker = self._worker
-        worker.lease.log_reports()
+        worker.guard.reports.log()
         if worker.lease.stopped:  # nobody else looks after it
             raise RuntimeError("the lease thread ended by itself")
         metrics = worker.metrics
         metrics.slots(worker.slots.busy, worker.slots.concurrency)
         metrics.channel_depth(worker.slots.waiting)
-        metrics.hub_blocked(self._worst_block())
+        for task_type, seconds in worker.guard.blocks():
+            metrics.hub_blocked(task_type, seconds)
         metrics.redis_up(worker.lease.reachable)
         metrics.flush()
         worker.slots.put_off_held()
         if worker.fetcher.brokers != worker.lease.covered:
             worker.fetcher.wake()  # it waits for work on the queues that it knows
-        if worker.row is not None:
-            worker.row.update(worker.lease, worker.slots)
         self._look_for_queues()
+        self.tick()
         if time.monotonic() - self._types_written > _TYPES_EVERY:
             self._write_types()
-
-    def _worst_block(self) -> float:
-        """Return the longest time that the hub was blocked lately, so that whoever looks every half minute sees it."""
-        seconds, self._worker.lease.blocked = self._worker.lease.blocked, 0.0
-        now = time.monotonic()
-        if seconds >= self._worst[0] or now - self._worst[1] > _WORST_SHOWN:
-            self._worst = seconds, now
-        return self._worst[0]
 
     def _look_for_queues(self) -> None:
         backend = self._worker.app.backend

@@ -56,7 +56,7 @@ class Fetcher(Loop):
         self._hand_back = hand_back
         self._batch = batch
         self._turn_of_others = turn_of_others
-        self._block = block
+        self._block = self.waits = block
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
         self._reconciler = Reconciler(self._link, lease, holdings, self._admit)

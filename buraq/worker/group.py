@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import monkey
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
@@ -22,7 +21,7 @@ from buraq.errors import ConfigError
 from buraq.inspector import Inspector
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
-from buraq.worker.board import Board
+from buraq.worker.board import RELIEVED, Board
 from buraq.worker.probes import Probes
 
 log = logging.getLogger(__name__)
@@ -127,16 +126,23 @@ def listen(config: Config) -> socket.socket:
 def worker_gone(group: Group, worker: Any) -> None:
     """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once.
 
-    From a thread, on a connection of its own: the arbiter must go on, whatever the server does. An OS thread, for the
-    arbiter forks in a moment, and a greenlet would go on in the child as well, on the same socket.
+    In a process of its own: the arbiter must go on, whatever the server does. No thread, for the arbiter forks in a
+    moment, and a lock that a thread holds then is held for ever in the child. No greenlet, for it would go on in the
+    child as well, on the same socket.
     """
     row = worker.row
     state = row.read()
     worker.burst_done = state.done
+    worker.relieved = state.relief == RELIEVED
     row.clear()
     metrics.forget_process(worker.pid)
-    if state.name:
-        monkey.get_original("_thread", "start_new_thread")(_end_lease, (group.options.config, state.name))
+    if state.name and os.fork() == 0:
+        try:
+            for listener in worker.sockets:
+                listener.close()  # whoever comes after this group may want the port
+            _end_lease(group.options.config, state.name)
+        finally:
+            os._exit(0)
 
 
 def _end_lease(config: Config, name: str) -> None:

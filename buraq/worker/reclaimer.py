@@ -68,6 +68,7 @@ class Reclaimer(Loop):
         if self._lease.held >= 2 and self._lease.valid:
             for broker in self._brokers():
                 self.look(broker)
+                self.tick()
         if time.monotonic() - self._trimmed > _TRIM_EVERY:
             self._trimmed = time.monotonic()
             self.trim()
@@ -103,6 +104,7 @@ class Reclaimer(Loop):
             bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in pending]) if pending else []
             entries = [self._judge(broker, letter, row[0], body) for row, body in zip(pending, bodies, strict=True)]
             reply = self._link.call(broker.reclaim(letter, self._lease.name, dead, entries))
+            self.tick()
             if reply[0] != b"OK":
                 return
             again, buried = int(reply[1]), int(reply[2])

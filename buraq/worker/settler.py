@@ -58,6 +58,7 @@ class Settler(Loop):
     """Settles outcomes, and announces starts on the same connection: no Completed overtakes its Processing."""
 
     name = "settle"
+    waits = 1.0
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class Settler(Loop):
         if not (self._round.groups or self._next.groups or self._ended or self._started):
             self._awake = False
             self._work.clear()
-            self._work.wait(1.0)
+            self._work.wait(self.waits)
             return
         if not self._round.groups:
             self._round, self._next = self._next if self._next.groups else self._make_round(), _NOTHING

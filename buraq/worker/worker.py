@@ -22,11 +22,13 @@ from buraq.worker.board import Row
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
+from buraq.worker.guard import Guard
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.reports import Reports
 from buraq.worker.settler import Settler
 from buraq.worker.slots import RELEASED, Slots
 
@@ -67,13 +69,16 @@ class Worker:
         self.metrics = metrics or TaskMetrics()
         self.row = row
         self.broken: str | None = None
+        self.left = False  # whether a stop has handed back all there was, and given up the lease
+        self.worked = 0  # attempts that ran here and have been settled
         self._queues = tuple(queues)
         self._on_death = on_death
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
-        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
+        self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
+        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, self.guard)
         self._accounts = Accounts(self.metrics, app.registry, self.lease)
         self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.slots = Slots(
@@ -127,6 +132,8 @@ class Worker:
         self.fetcher.quiet_walks = 0
 
     def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
+        if batch[0].started:
+            self.worked += len(batch)
         self._room.set()
         self._look_again()  # what they enqueued may be waiting since
         self._accounts.confirmed(batch, gone, sure)
@@ -150,14 +157,12 @@ class Worker:
         self.lease.start()
         self._greenlets = [gevent.spawn(self._turn)]
         for loop in self.loops:
-            if self.row is not None:
-                loop.on_beat = self.row.beat
             self._greenlets.append(gevent.spawn(self._supervised, loop))
 
     def _turn(self) -> None:
         """Show the lease thread that the hub turns."""
         while True:
-            self.lease.hub_turned = time.monotonic()
+            self.guard.turn()
             gevent.sleep(0.05)
 
     def _supervised(self, loop: Loop) -> None:
@@ -221,7 +226,7 @@ class Worker:
             gevent.joinall(self._greenlets[1:3], timeout=0.1)
         while not self.lease.stopped and time.monotonic() < settled_by:
             gevent.sleep(0.01)
-        self._quietly(self.fetcher.leave)
+        self.left = self._quietly(self.fetcher.leave)
         gevent.killall(self._greenlets, timeout=1.0)
         self.settler.close()
         for link in self._links:
@@ -229,10 +234,15 @@ class Worker:
         self.metrics.flush()
         return running
 
-    def _quietly(self, farewell: Callable[[], object]) -> None:
-        """Take a last step that nobody depends on: when Redis is away the lease runs out instead."""
+    def _quietly(self, farewell: Callable[[], object]) -> bool:
+        """Take a last step that nobody depends on: when Redis is away the lease runs out instead.
+
+        Returns whether it was taken.
+        """
         try:
             with gevent.Timeout(SETTLE_GRACE):
                 farewell()
         except (Exception, gevent.Timeout) as error:
             log.warning("stop: Redis did not answer", extra={"error": str(error)})
+            return False
+        return True

@@ -69,3 +69,14 @@ def burn(seconds: float) -> None:
 def kill_the_process() -> None:
     _note("start")
     os._exit(1)
+
+
+_leaked: list[bytes] = []
+
+
+@queue.task
+def leak(megabytes: int) -> None:
+    """Take memory and never give it back."""
+    _note("start")
+    _leaked.append(b"x" * (megabytes * 1_000_000))
+    _note("end")

@@ -220,7 +220,7 @@ def shown_metrics() -> dict[str, tuple[str, set[str]]]:
     counted.enqueued("docs")
     counted.slots(0, 1)
     counted.channel_depth(0)
-    counted.hub_blocked(0.0)
+    counted.hub_blocked("docs", 1.0)
     counted.redis_up(True)
     counted.flush()
     gauges = QueueCollector(Inspector(Buraq(client=fakeredis.FakeRedis()).backend))

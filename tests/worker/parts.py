@@ -67,6 +67,13 @@ def lapse(redis: Redis, lease: Lease) -> None:
     lease.until = 0.0
 
 
+def burn(seconds: float) -> None:
+    """Compute, and let no greenlet run."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sum(range(1000))
+
+
 class Fetching:
     """A fetcher with `slots` slots, in which nothing ever ends unless the test takes it out of `dispatched`."""
 
