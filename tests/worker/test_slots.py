@@ -22,6 +22,7 @@ from buraq.errors import Reject, Retry, Snooze
 from buraq.log import TaskFilter
 from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Retried, current_task
+from buraq.worker import slots
 from buraq.worker.slots import Slots
 from tests.proxy import Proxy
 from tests.worker.parts import PATIENT, Ends, delivery_of, raw_task
@@ -567,7 +568,10 @@ def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     assert len(house.slots._greenlets) == 3, "they stay"
 
 
-def test_tasks_that_wait_for_nothing_are_worked_off_without_a_switch_between_them(house: House) -> None:
+def test_tasks_that_wait_for_nothing_are_worked_off_without_a_switch_between_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "_SLICE", 60.0)  # a slow machine must not end it
     seen = []
     house.app.task(name="t")(lambda: seen.append(gevent.getcurrent()))
     for n in range(10):
