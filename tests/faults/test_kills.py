@@ -29,7 +29,7 @@ def outlast(seconds):
 def test_worker_processes_are_killed_at_random_and_every_task_is_committed_once(group, queue, ledger, conclude):
     rand = chance("F1")
     workers = group(processes=4, concurrency=10).consuming()
-    tasks = enqueue_naps(queue, size(400), rand, 0.5)
+    tasks = enqueue_naps(queue, size(400), rand, 0.7)
     kills = []
     for _ in range(size(3, 1 / 200)):
         outlast(rand.uniform(1, 2))
