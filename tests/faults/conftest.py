@@ -254,11 +254,9 @@ def left_in_server(client: Any) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def results() -> Iterator[Results]:
+def results() -> Results:
     """What was found in this run; kept where the run is a large one."""
-    found = Results()
-    yield found
-    found.keep()
+    return Results()
 
 
 @pytest.fixture

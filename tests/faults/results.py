@@ -100,7 +100,7 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 class Results:
-    """The verdicts of a run."""
+    """The verdicts of a run; those of a large one are kept in the file."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, Any]] = {}
@@ -123,15 +123,14 @@ class Results:
             "recovery of suspects s": _spread([s for n, each in verdict.recoveries.items() if n > 1 for s in each]),
             **{name: round(value, 3) for name, value in more.items()},
         }
+        if N:
+            self._keep(fault)
 
-    def keep(self) -> None:
-        """Write the file, if the run is a large one: what it did not run stays as it was."""
-        if not N or not self._found:
-            return
+    def _keep(self, fault: str) -> None:
+        """Write it into the file, in which all others stay as they were."""
         known = json.loads(FILE.read_text()) if FILE.exists() else {"faults": {}}
         facts = {"tasks": N, "seed": SEED, "buraq": __version__, "machine": machine()}
-        for fault, found in self._found.items():
-            known["faults"][fault] = {**found, **facts}
+        known["faults"][fault] = {**self._found[fault], **facts}
         known["faults"] = dict(sorted(known["faults"].items(), key=lambda pair: _order(pair[0])))
         FILE.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
