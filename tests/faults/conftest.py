@@ -29,16 +29,25 @@ class Group:
     """`buraq worker` as a process of its own, in a session of its own."""
 
     def __init__(
-        self, server: Server, ledger: Ledger, *, processes: int = 1, concurrency: int = 100, **env: str
+        self,
+        server: Server,
+        ledger: Ledger,
+        *,
+        processes: int = 1,
+        concurrency: int = 100,
+        fail_points: bool = False,
+        **env: str,
     ) -> None:
         command = [sys.executable, "-m", "buraq", "worker", TARGET]
         command += ["--processes", str(processes), "--concurrency", str(concurrency)]
         self.files = ledger.path.with_suffix(f".{id(self):x}.files")
         self.files.mkdir()
-        self.fail_points = ledger.path.with_suffix(f".{id(self):x}.fail")
-        self.fail_points.mkdir()
         settings = {"REDIS_URL": server.url, "LEDGER": str(ledger.path), "TMPDIR": str(self.files), **env}
-        settings |= {"PYTHONPATH": str(ROOT), "BURAQ_FAIL_POINTS": str(self.fail_points)}
+        settings["PYTHONPATH"] = str(ROOT)
+        self.orders = ledger.path.with_suffix(f".{id(self):x}.orders")
+        if fail_points:
+            self.orders.mkdir()
+            settings["BURAQ_FAIL_POINTS"] = str(self.orders)
         self.ledger = ledger
         self.log = ledger.path.with_suffix(f".{id(self):x}.log")
         with self.log.open("w") as log:
@@ -66,8 +75,11 @@ class Group:
         return self
 
     def plant(self, step: str, what: str = "kill") -> Path:
-        """Have a step fail once, in whichever process comes to it first: it takes away the file that this returns."""
-        order = self.fail_points / step
+        """Have a step fail once, in whichever process comes to it first: it takes away the file that this returns.
+
+        The group must have been started with its fail points.
+        """
+        order = self.orders / step
         new = order.with_suffix(".new")
         new.write_text(what)
         new.rename(order)  # at once: nobody shall read half of it

@@ -12,7 +12,7 @@ REPLACED = 10.0  # seconds
 
 
 def test_each_loop_breaks_and_its_process_is_replaced_within_ten_seconds(group, queue, ledger, conclude):
-    workers = group(processes=3, concurrency=10).consuming()
+    workers = group(processes=3, concurrency=10, fail_points=True).consuming()
     tasks = {queue.enqueue("nap", {"seconds": 0.1}).id for _ in range(size(600, 1 / 5))}
     eventually(lambda: len(ledger.ended()) > 20 or None)
     for n, loop in enumerate(LOOPS, 1):
@@ -31,7 +31,7 @@ def test_each_loop_breaks_and_its_process_is_replaced_within_ten_seconds(group, 
 
 
 def test_a_lease_thread_that_ends_takes_its_process_with_it(group, queue, ledger, conclude):
-    workers = group(processes=1, concurrency=10).consuming()
+    workers = group(processes=1, concurrency=10, fail_points=True).consuming()
     before = workers.workers()
     tasks = {queue.enqueue("nap", {"seconds": 0.1}).id for _ in range(50)}
     workers.plant("before renewing", "raise")
