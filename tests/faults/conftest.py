@@ -284,9 +284,13 @@ def conclude(group: Groups, ledger: Ledger, witness: Witness, results: Results, 
         client: Any = None,
         buried: Collection[str] = (),
         patience: float = 60,
+        killed: int = 0,
         **more: float,
     ) -> Verdict:
-        """Wait until all that was accepted has ended, stop all groups, count, and assert that nothing went wrong."""
+        """Wait until all that was accepted has ended, stop all groups, count, and assert that nothing went wrong.
+
+        `killed` is how many processes died whose recovery is not measured, beside `kills`, whose is.
+        """
         settled = accepted - set(buried)
         eventually(lambda: settled <= ledger.ended() or None, patience, every=0.05)
         eventually(lambda: nothing_left(client or redis), 15)
@@ -295,6 +299,7 @@ def conclude(group: Groups, ledger: Ledger, witness: Witness, results: Results, 
         eventually(lambda: group.has_left_nothing(client or redis))
         events = witness.count("Completed") + witness.count("DLQ") if client is None else None
         verdict = judge(ledger, accepted, kills=kills, events=events, buried=buried).kept()
+        verdict.kills += killed
         results.add(fault, what, verdict, **more)
         return verdict
 

@@ -108,5 +108,5 @@ def test_the_arbiter_is_killed_and_its_workers_drain_and_leave(group, queue, led
     os.kill(workers.process.pid, signal.SIGKILL)
 
     eventually(lambda: group.processes() == [] or None, 20)
-    verdict = conclude("F5", "SIGKILL of the arbiter", tasks)
+    verdict = conclude("F5", "SIGKILL of the arbiter", tasks, killed=1)
     assert verdict.runs == len(tasks)

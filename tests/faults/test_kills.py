@@ -56,8 +56,8 @@ while True:
 def test_producers_are_killed_while_they_enqueue_and_what_they_were_told_is_kept(
     group, ledger, server, redis, conclude, tmp_path
 ):
-    rand, accepted = chance("F1c"), set()
-    for number in range(size(3, 1 / 500)):
+    rand, accepted, deaths = chance("F1c"), set(), size(3, 1 / 500)
+    for number in range(deaths):
         told = tmp_path / f"told {number}"
         with told.open("w") as out:
             producer = subprocess.Popen([sys.executable, "-c", PRODUCER, server.url], stdout=out, cwd=ROOT)
@@ -68,7 +68,7 @@ def test_producers_are_killed_while_they_enqueue_and_what_they_were_told_is_kept
         accepted |= {line for line in told.read_text().rpartition("\n")[0].splitlines()}
     waiting = redis.xlen("buraq_tasks")
     group(processes=2, concurrency=100).consuming()
-    verdict = conclude("F1c", "SIGKILL of producers while they enqueue", accepted)
+    verdict = conclude("F1c", "SIGKILL of producers while they enqueue", accepted, killed=deaths)
     assert len(ledger.ended()) == verdict.runs == waiting >= len(accepted)
 
 
@@ -105,6 +105,6 @@ def test_at_each_step_a_kill_costs_exactly_the_runs_that_it_must(group, queue, l
         own = [run for run in ledger.runs() if run.id == task]
         found[kind, step] = dict(Counter(run.attempt for run in own))
         slowest = max(slowest, own[-1].start - killed)
-    conclude("F2", "SIGKILL at each labelled step", tasks, slowest=slowest)
+    conclude("F2", "SIGKILL at each labelled step", tasks, killed=len(AT_EACH_STEP), slowest=slowest)
     assert found == AT_EACH_STEP
     assert slowest <= SOON

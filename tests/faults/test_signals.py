@@ -35,7 +35,7 @@ def test_signals_to_the_group_under_load_repeat_nothing(group, queue, ledger, co
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, ledger, conclude, number):
     leaving = group(concurrency=10, SHUTDOWN_TIMEOUT="300ms").consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 1.5}).id for _ in range(5)}
+    tasks = {queue.enqueue("nap", {"seconds": 3}).id for _ in range(5)}
     eventually(lambda: ledger.starts().keys() == tasks or None)
     group(concurrency=10).consuming()
     pid, *_ = leaving.workers()
