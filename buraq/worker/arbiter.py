@@ -22,6 +22,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LOOK_EVERY = 0.2
 _HURRY = 5.0  # seconds that workers have to hand back after the second signal
 _QUICK_DEATH = 2.0  # a process that lived shorter than this is not replaced at once
+_FAREWELL = 2.0  # seconds; where the server does not answer a new process has nothing to do either
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
 
 
@@ -30,6 +31,7 @@ class GroupArbiter(Arbiter):
 
     def __init__(self, group: Any, burst: bool, grace: float) -> None:
         super().__init__(group)
+        self._farewells = group.farewells
         self._burst = burst
         self._grace = grace
         self._born: dict[int, float] = {}
@@ -62,6 +64,7 @@ class GroupArbiter(Arbiter):
 
     def spawn_worker(self) -> Any:
         """Fork a worker process."""
+        self._farewells.wait(_FAREWELL)
         pid = super().spawn_worker()
         self._born[pid] = time.monotonic()
         return pid
@@ -87,13 +90,16 @@ class GroupArbiter(Arbiter):
         if self._burst and self.num_workers <= 0 and not self.WORKERS:
             raise StopIteration
         leaving = self._handover.step(self.WORKERS, self.num_workers)
-        if time.monotonic() < self._not_before:
-            return
         self.num_workers += leaving
         try:
             super().manage_workers()
         finally:
             self.num_workers -= leaving
+
+    def spawn_workers(self) -> None:
+        """Fork those that are missing, unless the last one died young: then after a while."""
+        if time.monotonic() >= self._not_before:
+            super().spawn_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """Have the workers drain; at a second signal, hand back at once; kill what is left in the end.

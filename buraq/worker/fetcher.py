@@ -185,14 +185,17 @@ class Fetcher(Loop):
 
     def _wait_for_work(self) -> None:
         """Block until something comes. A server may answer with one entry of each stream."""
-        letters = [letter for level in LEVELS for letter in level]
-        if not self._holdings.suspects:
+        letters, block = [letter for level in LEVELS for letter in level], self._block
+        if self._holdings.suspects:
+            # The next suspect may come when this one has ended, and this read would not hear of that.
+            block = min(block, _SUSPECTS_EVERY)
+        else:
             letters.insert(0, SUSPECTS)
         epoch = self._lease.epoch
         if self._client_id is None:
             self._client_id = int(self._link.command("CLIENT", "ID"))
         if not self.stopping:
-            self._ask([(self._streams(letters), 1)], epoch, int(self._block * 1000))
+            self._ask([(self._streams(letters), 1)], epoch, int(block * 1000))
 
     def _ask(self, reads: Sequence[Read], epoch: int, block_ms: int | None = None) -> list[dict[str, int]]:
         """Run one XREADGROUP for each read, in one round trip, and dispatch what they bring.

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,12 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from buraq import metrics
-from buraq.backend import Backend
 from buraq.config import Config
-from buraq.connection import Unreachable
 from buraq.errors import ConfigError
-from buraq.inspector import Inspector
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
 from buraq.worker.board import RELIEVED, Board
+from buraq.worker.farewells import Farewells
 from buraq.worker.probes import Probes
 
 log = logging.getLogger(__name__)
@@ -71,15 +68,16 @@ class Group(BaseApplication):
     def __init__(self, options: GroupOptions, listener: socket.socket) -> None:
         self.options = options
         self.board = Board()
+        self.farewells = Farewells(options.config)
         self.address = listener.getsockname()
-        self._listener = listener
+        self._listener = listener.detach()  # its descriptor: the settings are read again at each SIGHUP
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn up; the user's own gunicorn settings are for their web server, not for this."""
         config = self.options.config
         settings: dict[str, Any] = {
-            "bind": [f"fd://{self._listener.detach()}"],
+            "bind": [f"fd://{self._listener}"],
             "workers": self.options.processes,
             "worker_class": "buraq.worker.process.ConsumerWorker",
             "worker_connections": 100,
@@ -124,34 +122,15 @@ def listen(config: Config) -> socket.socket:
 
 
 def worker_gone(group: Group, worker: Any) -> None:
-    """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once.
-
-    In a process of its own: the arbiter must go on, whatever the server does. No thread, for the arbiter forks in a
-    moment, and a lock that a thread holds then is held for ever in the child. No greenlet, for it would go on in the
-    child as well, on the same socket.
-    """
+    """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once."""
     row = worker.row
     state = row.read()
     worker.burst_done = state.done
     worker.relieved = state.relief == RELIEVED
     row.clear()
     metrics.forget_process(worker.pid)
-    if state.name and os.fork() == 0:
-        try:
-            for listener in worker.sockets:
-                listener.close()  # whoever comes after this group may want the port
-            _end_lease(group.options.config, state.name)
-        finally:
-            os._exit(0)
-
-
-def _end_lease(config: Config, name: str) -> None:
-    """End the lease of a dead process. When the server does not answer the lease runs out."""
-    backend = Backend(config)
-    with suppress(*Unreachable):
-        names = Inspector(backend).queues()
-        backend.server.shared.commands([("ZREM", backend.names.queue(queue).leases, name) for queue in names])
-    backend.server.shared.close()
+    if state.name:
+        group.farewells.end_lease(state.name)
 
 
 def run(options: GroupOptions) -> int:

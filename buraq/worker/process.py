@@ -134,6 +134,10 @@ class ConsumerWorker(GeventWorker):
             metrics=TaskMetrics(known=self.queue.registry),
             on_death=self._loop_broke,
         )
+        if "BURAQ_FAIL_POINTS" in os.environ:  # in tests of faults, nowhere else
+            from buraq.worker import failpoints
+
+            failpoints.arm(worker, os.environ[failpoints.VARIABLE])
         self.queue.on_enqueued = worker.metrics.enqueued
         self.row.claim(os.getpid(), worker.name)
         tend_garbage()

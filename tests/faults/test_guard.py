@@ -43,6 +43,7 @@ def test_past_ten_seconds_of_a_blocked_hub_the_group_is_not_ready_and_still_aliv
     eventually(lambda: hot in ledger.ended(), 10)
     eventually(lambda: health(workers, "readyz") == (200, []), 5)
     said = [ujson.loads(line) for line in workers.log.read_text().splitlines() if "hub blocked" in line]
+    said = [line for line in said if "task_id" in line]  # on a slow machine an import may block it, too
     assert [(line["task_id"], line["task_type"]) for line in said] == [(hot, "burn")]
     assert re.search(r"/tests/faults/ledger_app\.py:\d+ burn$", said[0]["at"])
     assert workers.stop() == 0

@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 SOURCE = ROOT / "buraq"
 # In capitals with an underscore, and no settings: others read them, or they are arguments of commands.
 NOT_OURS = {
-    *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR"),
+    *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR", "BURAQ_FAIL_POINTS"),
     *("GRAFANA_ADMIN_USER", "GRAFANA_ADMIN_PASSWORD", "HEALTHCHECK_URL", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"),
 }
 NOT_BUILT = {"redis_cluster", "redis_addrs", "stream_shards", "redis_sentinels", "redis_sentinel_master"}

@@ -197,6 +197,24 @@ def test_suspects_are_fetched_one_at_a_time(redis: Redis, app: Buraq, fetching: 
     assert fetching.step() == ["s1"]
 
 
+def test_the_next_suspect_is_taken_soon_after_the_one_before_has_ended(
+    redis: Redis, fetching: Fetching, keys: QueueKeys
+) -> None:
+    for n in range(2):
+        redis.xadd(keys.streams["s"], {"payload": raw_task(f"s{n}"), "deaths": 2})
+    assert fetching.step() == ["s0"]
+    fetching.fetcher._block = LONG
+    waiting_step = gevent.spawn(fetching.step)
+    _blocked(redis)
+
+    began = time.monotonic()
+    fetching.holdings.settled(fetching.dispatched[0])
+    waiting_step.join(PATIENT)
+
+    assert fetching.step() == ["s1"]
+    assert time.monotonic() - began < 1.0
+
+
 def test_two_suspects_that_come_at_once_on_two_queues_do_not_run_together(app: Buraq, redis: Redis) -> None:
     queues = [app.backend.broker(name).keys for name in ("default", "mail")]
     fetching = Fetching(app, lease_of(app, "default", "mail"))
