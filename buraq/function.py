@@ -43,12 +43,14 @@ class TaskFunction(Generic[P, R]):
         backoff: Backoff | Callable[[int], float] | None,
         concurrency: int | None,
         keep_result: bool,
+        pool: str | None = None,
     ) -> None:
         self.app = app
         self.function = function
         self.name = name
         self.concurrency = concurrency
         self.keep_result = keep_result
+        self.pool = pool
         self._defaults = defaults
         self._retry_on = retry_on
         self._dont_retry_on = dont_retry_on

@@ -22,6 +22,7 @@ NO_TARGET = """it does not know whose tasks to run. Say it in one of three ways:
 @click.option("-q", "--queues", type=QUEUES, default=(), metavar="A,B", help="Queues to take tasks from; else all.")
 @setting_option("-w", "--processes", setting="worker_processes", metavar="N", help="Worker processes.")
 @setting_option("-c", "--concurrency", setting="worker_count", metavar="N", help="Slots of each process.")
+@setting_option("--cpu-processes", setting="cpu_processes", metavar="N", help="Child processes of each for CPU work.")
 @click.option("--burst", is_flag=True, help="Work off what there is, then exit.")
 @click.option("--reload", is_flag=True, help="Start again, after draining, when a .py file changes.")
 @click.option(
@@ -40,6 +41,7 @@ def worker(
     queues: tuple[str, ...],
     processes: int | None,
     concurrency: int | None,
+    cpu_processes: int | None,
     burst: bool,
     reload: bool,
     folders: tuple[str, ...],
@@ -65,7 +67,11 @@ def worker(
     if target:
         session.target = target
     config = session.config(
-        worker_processes=processes, worker_count=concurrency, log_level=log_level, log_format=log_format
+        worker_processes=processes,
+        worker_count=concurrency,
+        cpu_processes=cpu_processes,
+        log_level=log_level,
+        log_format=log_format,
     )
     if not config.app and not config.enable_mock_tasks:
         raise click.UsageError(NO_TARGET, ctx)
@@ -79,6 +85,7 @@ def worker(
             arguments = ["worker", *([config.app] if config.app else [])]
             arguments += ["--queues", ",".join(queues)] if queues else []
             arguments += ["--processes", str(config.worker_processes), "--concurrency", str(config.worker_count)]
+            arguments += ["--cpu-processes", str(config.cpu_processes)]
             arguments += ["--log-level", config.log_level, "--log-format", config.log_format or _format()]
             sys.exit(reload_on_change(arguments, folders or (".",), config.shutdown_timeout))
         # Here, because it imports gunicorn, which no other command needs.
@@ -92,6 +99,7 @@ def worker(
                     processes=config.worker_processes,
                     concurrency=config.worker_count,
                     burst=burst,
+                    cpu_processes=config.cpu_processes,
                     config=config,
                 )
             )

@@ -42,8 +42,11 @@ class Fetcher(Loop):
         block: float = 2.0,
         room: Event | None = None,
         turn_of_others: Callable[[], None] | None = None,
+        cohort: int = 1,
     ) -> None:
-        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer."""
+        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer. `cohort`
+        is how many suspects may be here at once.
+        """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
         self.room = room or Event()
@@ -57,6 +60,7 @@ class Fetcher(Loop):
         self._batch = batch
         self._turn_of_others = turn_of_others
         self._block = block
+        self._cohort = cohort
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
         self._reconciler = Reconciler(self._link, lease, holdings, self._admit)
@@ -123,9 +127,9 @@ class Fetcher(Loop):
     def _walk_in_turn(self, free: int, epoch: int) -> int:
         """Ask one level after the other: what the one leaves is the next one's."""
         budget = free
-        if not self._holdings.suspects:
+        if self._room_for_suspects:
             self._suspects_at = time.monotonic()
-            budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
+            budget -= self._read(self._streams((SUSPECTS,)), min(budget, self._room_for_suspects), epoch)
         drained: set[int] = set()
         gave: list[int] = []
         for level, most in self._fairness.order(budget):
@@ -147,7 +151,7 @@ class Fetcher(Loop):
     def _walk_at_once(self, plan: list[tuple[int, int]], busy: int, epoch: int) -> int:
         """Ask all levels in one round trip, each for its share."""
         reads: list[Read] = [(self._streams(LEVELS[level]), each) for level, each in plan]
-        looking = not self._holdings.suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
+        looking = self._room_for_suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
         if looking:
             self._suspects_at = time.monotonic()
             reads.append((self._streams((SUSPECTS,))[:1], 1))
@@ -162,6 +166,10 @@ class Fetcher(Loop):
             if (level < busy and got) or (level == busy and not full):
                 self._busy = None  # the next walk is strict
         return sum(sum(took.values()) for took in found)
+
+    @property
+    def _room_for_suspects(self) -> int:
+        return self._cohort - self._holdings.suspects
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
@@ -186,7 +194,7 @@ class Fetcher(Loop):
     def _wait_for_work(self) -> None:
         """Block until something comes. A server may answer with one entry of each stream."""
         letters = [letter for level in LEVELS for letter in level]
-        if not self._holdings.suspects:
+        if self._room_for_suspects:
             letters.insert(0, SUSPECTS)
         epoch = self._lease.epoch
         if self._client_id is None:
@@ -248,8 +256,8 @@ class Fetcher(Loop):
         if not self._holdings.adopt(delivery):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
-        # A blocking read may bring one of each queue, a look several: two suspects must not meet.
-        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > 1
+        # A blocking read may bring one of each queue, a look several: no more suspects meet than are a cohort.
+        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > self._cohort
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:

@@ -25,6 +25,7 @@ from buraq.metrics import TaskMetrics
 from buraq.target import TargetError, load
 from buraq.worker.banner import Banner
 from buraq.worker.mock import MockProducer, register
+from buraq.worker.sandbox import Origin
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class ConsumerWorker(GeventWorker):
             row=self.row,
             metrics=TaskMetrics(known=self.queue.registry),
             on_death=self._loop_broke,
+            origin=Origin(options.target),
+            cpu_processes=options.cpu_processes,
         )
         self.queue.on_enqueued = worker.metrics.enqueued
         self.row.claim(os.getpid(), worker.name)
@@ -171,6 +174,7 @@ class ConsumerWorker(GeventWorker):
 
     def _serve(self, sock: Any) -> StreamServer:
         sock.setblocking(1)
+        sock.set_inheritable(False)  # as gunicorn has made it: the port is none of a child's
         server = StreamServer(sock, handle=lambda client, address: self.handle(sock, client, address), spawn=Pool(100))
         server.max_accept = 1
         server.start()

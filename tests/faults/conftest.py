@@ -56,9 +56,16 @@ class Group:
     """`buraq worker` as a process of its own, in a session of its own."""
 
     def __init__(
-        self, server: Server, ledger: Ledger, *, processes: int = 1, concurrency: int = 100, **env: str
+        self,
+        server: Server,
+        ledger: Ledger,
+        *,
+        target: str = TARGET,
+        processes: int = 1,
+        concurrency: int = 100,
+        **env: str,
     ) -> None:
-        command = [sys.executable, "-m", "buraq", "worker", TARGET]
+        command = [sys.executable, "-m", "buraq", "worker", target]
         command += ["--processes", str(processes), "--concurrency", str(concurrency)]
         settings = {"REDIS_URL": server.url, "LEDGER": str(ledger.path), "PYTHONPATH": str(ROOT), **env}
         self.log = ledger.path.with_suffix(f".{id(self):x}.log")
