@@ -79,24 +79,23 @@ class Children:
             return self._try(self._take_cohort, delivery, task, alone=False)
         except _Died as death:
             if death.only:
-                return self._guilty(delivery, task, function, death)
+                return self._guilty(task, function, death)
         with self._alone:
             try:
                 return self._try(self._take_cell, delivery, task, alone=True)
             except _Died as death:
                 if death.only or isinstance(death.error, TimedOut):
-                    return self._guilty(delivery, task, function, death)
+                    return self._guilty(task, function, death)
             # Others ran there before, and one of them may have left behind what killed it.
             try:
                 return self._try(self._take_cell, delivery, task, alone=True)
             except _Died as death:
-                return self._guilty(delivery, task, function, death)
+                return self._guilty(task, function, death)
 
-    def _guilty(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], death: _Died) -> Outcome:
+    def _guilty(self, task: Task, function: TaskFunction[..., Any], death: _Died) -> Outcome:
         """Judge a suspect that a process died of in which nothing else ever ran."""
         if not isinstance(death.error, Crashed):
             return self._executor.failed(task, function, death.error)
-        delivery.deaths += 1
         return Dead("crashed", describe(death.error), trace(death.error))
 
     def _take_cohort(self) -> Sandbox:

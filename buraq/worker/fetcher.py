@@ -14,7 +14,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
 from buraq.scripts import Argument
 from buraq.task import Delivery
-from buraq.worker.holdings import Holdings
+from buraq.worker.holdings import Holdings, weight
 from buraq.worker.lease import Lease
 from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
@@ -69,6 +69,7 @@ class Fetcher(Loop):
             None  # the level that gave the last walk all it asked for, while those above had nothing
         )
         self._suspects_at = 0.0  # when suspects were last asked for
+        self._crowded = False  # whether one was handed back, which must not come again and again
         self.brokers: tuple[Broker, ...] = ()  # the queues that are fetched from
         self._turn = 0
         self._broken = False
@@ -169,7 +170,10 @@ class Fetcher(Loop):
 
     @property
     def _room_for_suspects(self) -> int:
-        return self._cohort - self._holdings.suspects
+        """How many more suspects may come."""
+        held = self._holdings.suspects
+        self._crowded = self._crowded and held > 0
+        return 0 if self._crowded else max(0, self._cohort - held)
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
@@ -257,7 +261,8 @@ class Fetcher(Loop):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
         # A blocking read may bring one of each queue, a look several: no more suspects meet than are a cohort.
-        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > self._cohort
+        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > max(self._cohort, weight(delivery))
+        self._crowded = self._crowded or crowded
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:

@@ -94,9 +94,22 @@ def loop_for_ever() -> None:
 
 @queue.task(pool="process", max_retries=0, timeout=0.3)
 def long_regex() -> None:
-    """C code that nothing interrupts, with the interpreter's lock held."""
+    """C code that looks for signals now and then."""
     _note("start")
     re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@queue.task(pool="process", max_retries=0, timeout=0.3)
+def endless_sum() -> None:
+    """C code that nothing interrupts, with the interpreter's lock held."""
+    _note("start")
+    sum(range(10**15))
+
+
+@queue.task(max_retries=0, timeout=0.3)
+def endless_sum_beside_others() -> None:
+    _note("start")
+    sum(range(10**15))
 
 
 @queue.task(max_retries=0, timeout=0.3)
