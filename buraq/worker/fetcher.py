@@ -155,7 +155,8 @@ class Fetcher(Loop):
         looking = self._room_for_suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
         if looking:
             self._suspects_at = time.monotonic()
-            reads.append((self._streams((SUSPECTS,))[:1], 1))
+            most = min(self._room_for_suspects, max(1, self._free() - self._batch))
+            reads.append((self._streams((SUSPECTS,))[:1], most))
         found = self._ask(reads, epoch)
         for (level, each), took in zip(plan, found, strict=False):
             got = sum(took.values())
