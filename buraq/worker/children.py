@@ -155,7 +155,7 @@ class Children:
                     "a child process died of a task" if only else "a child process died, its tasks run alone",
                     extra={"error": str(error), "pid": sandbox.pid, "ran": sandbox.ran},
                 )
-                raise _Died(error, only) from None
+                raise _Died(error.with_traceback(None), only) from None  # where it was raised says nothing
         return Released()
 
     def tend(self) -> None:

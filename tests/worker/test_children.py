@@ -93,6 +93,7 @@ def test_a_cohort_that_dies_runs_one_by_one_and_only_the_guilty_one_is_buried(
     assert death.error.startswith("Crashed: the process that ran the task ended with signal SIGABRT; its peak memory")
     assert "child_app.py" in death.traceback
     assert "in guilty" in death.traceback
+    assert "sandbox.py" not in death.traceback, "where it was noticed says nothing"
 
 
 def test_suspects_run_in_one_process_together(house: Callable[..., House], tmp_path: Path) -> None:
