@@ -51,6 +51,7 @@ class TaskFunction(Generic[P, R]):
         self.concurrency = concurrency
         self.keep_result = keep_result
         self.pool = pool
+        self.plain = concurrency is None and pool is None  # most are, and a worker asks for each task
         self._defaults = defaults
         self._retry_on = retry_on
         self._dont_retry_on = dont_retry_on

@@ -195,8 +195,9 @@ class Slots:
             begun = time.monotonic()
         if outcome is not None or function is None:
             self.end(delivery, outcome or RELEASED, slot)
-        elif function.concurrency is None and function.pool is None:
-            self.end(delivery, self._run(delivery, task, function, slot, begun), slot)
+        elif function.plain:
+            execute = self._execute if delivery.letter != SUSPECTS else self._run_in_child
+            self.end(delivery, self._run(delivery, task, function, slot, begun, execute), slot)
         else:
             self._run_limited(delivery, task, function, slot, begun)
 
@@ -210,7 +211,9 @@ class Slots:
             return
         self._running[lane] += 1
         try:
-            outcome = self._run(delivery, task, function, slot, begun)
+            here = function.pool is None and delivery.letter != SUSPECTS
+            execute = self._execute if here else self._run_in_child
+            outcome = self._run(delivery, task, function, slot, begun, execute)
         finally:
             self._running[lane] -= 1
         self.end(delivery, outcome, slot)
@@ -270,7 +273,13 @@ class Slots:
                 self.end(delivery, put_off(delivery.task, _CROWDED_PAUSE), 0)
 
     def _run(
-        self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int, begun: float
+        self,
+        delivery: Delivery,
+        task: Task,
+        function: TaskFunction[..., Any],
+        slot: int,
+        begun: float,
+        execute: Callable[[Delivery, Task, TaskFunction[..., Any]], Outcome],
     ) -> Outcome:
         if task.timeout is None:  # whoever enqueued it did not know the function
             task.timeout = function.timeout
@@ -278,7 +287,6 @@ class Slots:
         delivery.started = begun
         self._started(delivery, slot)
         self.busy += 1
-        execute = self._execute if function.pool is None and delivery.letter != SUSPECTS else self._run_in_child
         try:
             # Fresh for each task: what one sets must not be seen by the next one in this slot.
             return contextvars.Context().run(execute, delivery, task, function)
