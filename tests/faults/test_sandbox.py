@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import psutil
@@ -209,6 +210,18 @@ def test_a_child_dies_with_its_worker_and_its_task_starts_again(workers, queue, 
     eventually(lambda: not child.is_running() or None, 5)
     eventually(lambda: ledger.ended() == {task} or None, 30)
     assert {line.attempt for line in ledger.lines()} == {1}
+    assert group.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_a_child_in_which_nothing_else_has_a_turn_dies_with_its_worker_too(workers, queue, ledger):
+    group = workers()
+    queue.enqueue("endless_sum", max_retries=0)
+    eventually(lambda: ledger.lines("start"), 20)
+    [child] = children(group)
+    os.kill(group.workers()[0], signal.SIGKILL)
+
+    eventually(lambda: not child.is_running() or None, 5)
     assert group.stop() == 0
 
 
