@@ -161,13 +161,16 @@ def test_a_process_is_used_again_and_ends_when_it_has_had_nothing_to_do_for_a_wh
     assert result_of(home.give("number", letter="n").get(timeout=LONG)) not in pids
 
 
-def test_one_that_waits_for_a_process_does_not_take_one_that_has_died_meanwhile(house: Callable[..., House]) -> None:
+def test_a_process_that_has_died_meanwhile_is_not_given_a_task(
+    house: Callable[..., House], caplog: pytest.LogCaptureFixture
+) -> None:
     home = house()
     first = result_of(home.give("number", letter="n").get(timeout=LONG))
     os.kill(first, 9)
     eventually(lambda: home.pids() == set())
 
     assert result_of(home.give("number", letter="n").get(timeout=LONG)) != first
+    assert caplog.messages == []
 
 
 def test_where_no_child_starts_tasks_wait_and_are_handed_back_in_the_end(
