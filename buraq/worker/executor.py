@@ -68,6 +68,7 @@ class Executor:
         except SlotTimeout as error:
             if error is not timer or task.timeout is None:
                 return self.failed(task, function, error)
+            timer.close()  # where a signal raises it, that may be just before it was closed
             return self.failed(task, function, TimedOut(task.timeout).with_traceback(error.__traceback__))
         except BaseException as error:  # SystemExit and KeyboardInterrupt would end the worker process
             return self.failed(task, function, error)

@@ -58,10 +58,6 @@ def die(how: str) -> None:
         sys.exit("a task wants to end the worker")
     elif how == "segfault":
         ctypes.string_at(0)
-    elif how == "memory":
-        hold = []
-        while True:
-            hold.append(b"x" * (8 << 20))
 
 
 @queue.task(pool="process", max_retries=0)

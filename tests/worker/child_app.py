@@ -72,6 +72,14 @@ def clean_up(folder: str) -> None:
         Path(folder, "cleaned").touch()
 
 
+@queue.task(pool="process")
+def swell(megabytes: int) -> None:
+    """Hold so much memory that it shows, and die."""
+    hold = b"x" * megabytes * 1_000_000
+    time.sleep(0.3)
+    os.kill(os.getpid(), len(hold) and 9)
+
+
 @queue.task(pool="process", keep_result=True)
 def number() -> int:
     """Return the number of the process."""

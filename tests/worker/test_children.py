@@ -173,6 +173,13 @@ def test_a_process_that_has_died_meanwhile_is_not_given_a_task(
     assert caplog.messages == []
 
 
+def test_a_crash_says_how_much_memory_there_was(house: Callable[..., House]) -> None:
+    outcome = house().give("swell", letter="n", megabytes=200).get(timeout=LONG)
+
+    assert outcome.error.startswith("Crashed: the process that ran the task ended with signal SIGKILL; its peak memory")
+    assert 200 < int(outcome.error.split()[-2]) < 400
+
+
 def test_where_no_child_starts_tasks_wait_and_are_handed_back_in_the_end(
     house: Callable[..., House], caplog: pytest.LogCaptureFixture
 ) -> None:
