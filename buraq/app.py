@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import redis
 
@@ -120,6 +120,7 @@ class Buraq:
         backoff: Backoff | float | timedelta | Callable[[int], float] | None = None,
         concurrency: int | None = None,
         keep_result: bool = False,
+        pool: Literal["process"] | None = None,
     ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
 
     def task(self, function: Any = None, /, **options: Any) -> Any:
@@ -127,7 +128,8 @@ class Buraq:
 
         `name` defaults to the function's. `timeout` is seconds or a timedelta; `max_retries=n` means n + 1 attempts;
         `backoff` is a `Backoff`, seconds between attempts, or a function of the attempt's number; at most
-        `concurrency` of them run at once in a worker process; `keep_result` keeps what it returns for RESULT_TTL.
+        `concurrency` of them run at once in a worker process; `keep_result` keeps what it returns for RESULT_TTL;
+        `pool="process"` is for what computes: it runs in one of CPU_PROCESSES child processes of the worker.
         Raises `DuplicateTaskType` when the name is taken, `TypeError` when the function cannot be a task,
         `ValueError` naming a wrong option.
         """
@@ -145,10 +147,13 @@ class Buraq:
         backoff: Any = None,
         concurrency: int | None = None,
         keep_result: bool = False,
+        pool: Literal["process"] | None = None,
         **options: Any,
     ) -> TaskFunction[..., Any]:
         if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
             raise ValueError(f"concurrency={concurrency!r}: it is a whole number, 1 or more")
+        if pool not in (None, "process"):
+            raise ValueError(f'pool={pool!r}: it is "process", or left out')
         if name is not None and (type(name) is not str or not name):
             raise ValueError(f"name={name!r}: it is a text, the task type")
         wrong = options.keys() - _OF_ALL
@@ -172,6 +177,7 @@ class Buraq:
             _backoff(backoff),
             concurrency,
             keep_result,
+            pool,
         )
         self.registry[name] = task
         return task

@@ -175,6 +175,11 @@ class Config:
         "1000", "Slots of a worker process: tasks that run at once.", WORKER_COUNT=whole(at_least=1)
     )
     worker_processes: int = setting("1", "Worker processes of `buraq worker`.", WORKER_PROCESSES=whole(at_least=1))
+    cpu_processes: int = setting(
+        "1",
+        'Child processes of a worker process for tasks with `pool="process"`: as many run at once.',
+        CPU_PROCESSES=whole(at_least=1),
+    )
     fetch_batch_size: int = setting("250", "Tasks fetched at once, at most.", FETCH_BATCH_SIZE=whole(at_least=1))
     block_timeout: float = setting(
         # 0 would be forever to Redis, and such a fetch could not be stopped.
@@ -216,6 +221,12 @@ class Config:
     retry_backoff: float = setting("1s", "Wait before the first retry; it doubles each time.", RETRY_BACKOFF=duration())
     retry_backoff_max: float = setting("10m", "Longest wait before a retry.", RETRY_BACKOFF_MAX=duration())
     task_timeout: float | None = setting("none", "How long an attempt may run.", TASK_TIMEOUT=optional(duration(0.001)))
+    timeout_grace: float = setting(
+        "10s",
+        "How long after its timeout a task may go on. Then the child process that runs it is killed; in the worker's "
+        "own process the timeout is raised again.",
+        TIMEOUT_GRACE=duration(0.001),
+    )
     enqueue_timeout: float = setting(
         "1s", "How long an enqueue waits for the server's answer.", ENQUEUE_TIMEOUT=duration(0.001)
     )

@@ -26,6 +26,7 @@ NO_TARGET = """it does not know whose tasks to run. Say it in one of three ways:
 @setting_option(
     "--max-memory", setting="max_memory_mb", metavar="MB", help="Replace a process that takes MB megabytes."
 )
+@setting_option("--cpu-processes", setting="cpu_processes", metavar="N", help="Child processes of each for CPU work.")
 @click.option("--burst", is_flag=True, help="Work off what there is, then exit.")
 @click.option("--reload", is_flag=True, help="Start again, after draining, when a .py file changes.")
 @click.option(
@@ -46,6 +47,7 @@ def worker(
     concurrency: int | None,
     max_tasks: int | None,
     max_memory: int | None,
+    cpu_processes: int | None,
     burst: bool,
     reload: bool,
     folders: tuple[str, ...],
@@ -76,6 +78,7 @@ def worker(
         worker_count=concurrency,
         max_tasks=max_tasks,
         max_memory_mb=max_memory,
+        cpu_processes=cpu_processes,
         log_level=log_level,
         log_format=log_format,
     )
@@ -92,6 +95,7 @@ def worker(
             arguments += ["--queues", ",".join(queues)] if queues else []
             arguments += ["--processes", str(config.worker_processes), "--concurrency", str(config.worker_count)]
             arguments += ["--max-tasks", str(config.max_tasks), "--max-memory", str(config.max_memory_mb)]
+            arguments += ["--cpu-processes", str(config.cpu_processes)]
             arguments += ["--log-level", config.log_level, "--log-format", config.log_format or _format()]
             sys.exit(reload_on_change(arguments, folders or (".",), config.shutdown_timeout))
         # Here, because it imports gunicorn, which no other command needs.
@@ -105,6 +109,7 @@ def worker(
                     processes=config.worker_processes,
                     concurrency=config.worker_count,
                     burst=burst,
+                    cpu_processes=config.cpu_processes,
                     config=config,
                 )
             )

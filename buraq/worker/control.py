@@ -44,6 +44,8 @@ class Control(Loop):
         metrics.redis_up(worker.lease.reachable)
         metrics.flush()
         worker.slots.put_off_held()
+        if worker.children is not None:
+            worker.children.tend()
         if worker.fetcher.brokers != worker.lease.covered:
             worker.fetcher.wake()  # it waits for work on the queues that it knows
         self._look_for_queues()

@@ -14,7 +14,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
 from buraq.scripts import Argument
 from buraq.task import Delivery
-from buraq.worker.holdings import Holdings
+from buraq.worker.holdings import Holdings, weight
 from buraq.worker.lease import Lease
 from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
@@ -42,8 +42,11 @@ class Fetcher(Loop):
         block: float = 2.0,
         room: Event | None = None,
         turn_of_others: Callable[[], None] | None = None,
+        cohort: int = 1,
     ) -> None:
-        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer."""
+        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer. `cohort`
+        is how many suspects may be here at once.
+        """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
         self.room = room or Event()
@@ -57,6 +60,7 @@ class Fetcher(Loop):
         self._batch = batch
         self._turn_of_others = turn_of_others
         self._block = self.waits = block
+        self._cohort = cohort
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
         self._reconciler = Reconciler(self._link, lease, holdings, self._admit)
@@ -65,6 +69,7 @@ class Fetcher(Loop):
             None  # the level that gave the last walk all it asked for, while those above had nothing
         )
         self._suspects_at = 0.0  # when suspects were last asked for
+        self._crowded = False  # whether one was handed back, which must not come again and again
         self.brokers: tuple[Broker, ...] = ()  # the queues that are fetched from
         self._turn = 0
         self._broken = False
@@ -123,9 +128,9 @@ class Fetcher(Loop):
     def _walk_in_turn(self, free: int, epoch: int) -> int:
         """Ask one level after the other: what the one leaves is the next one's."""
         budget = free
-        if not self._holdings.suspects:
+        if self._room_for_suspects:
             self._suspects_at = time.monotonic()
-            budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
+            budget -= self._read(self._streams((SUSPECTS,)), min(budget, self._room_for_suspects), epoch)
         drained: set[int] = set()
         gave: list[int] = []
         for level, most in self._fairness.order(budget):
@@ -147,10 +152,11 @@ class Fetcher(Loop):
     def _walk_at_once(self, plan: list[tuple[int, int]], busy: int, epoch: int) -> int:
         """Ask all levels in one round trip, each for its share."""
         reads: list[Read] = [(self._streams(LEVELS[level]), each) for level, each in plan]
-        looking = not self._holdings.suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
+        looking = self._room_for_suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
         if looking:
             self._suspects_at = time.monotonic()
-            reads.append((self._streams((SUSPECTS,))[:1], 1))
+            most = min(self._room_for_suspects, max(1, self._free() - self._batch))
+            reads.append((self._streams((SUSPECTS,))[:1], most))
         found = self._ask(reads, epoch)
         for (level, each), took in zip(plan, found, strict=False):
             got = sum(took.values())
@@ -162,6 +168,13 @@ class Fetcher(Loop):
             if (level < busy and got) or (level == busy and not full):
                 self._busy = None  # the next walk is strict
         return sum(sum(took.values()) for took in found)
+
+    @property
+    def _room_for_suspects(self) -> int:
+        """How many more suspects may come."""
+        held = self._holdings.suspects
+        self._crowded = self._crowded and held > 0
+        return 0 if self._crowded else max(0, self._cohort - held)
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
@@ -186,11 +199,10 @@ class Fetcher(Loop):
     def _wait_for_work(self) -> None:
         """Block until something comes. A server may answer with one entry of each stream."""
         letters, block = [letter for level in LEVELS for letter in level], self._block
-        if self._holdings.suspects:
-            # The next suspect may come when this one has ended, and this read would not hear of that.
-            block = min(block, _SUSPECTS_EVERY)
-        else:
+        if self._room_for_suspects:
             letters.insert(0, SUSPECTS)
+        else:  # the next suspect may come when one of these has ended, and this read would not hear of that
+            block = min(block, _SUSPECTS_EVERY)
         epoch = self._lease.epoch
         if self._client_id is None:
             self._client_id = int(self._link.command("CLIENT", "ID"))
@@ -251,8 +263,9 @@ class Fetcher(Loop):
         if not self._holdings.adopt(delivery):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
-        # A blocking read may bring one of each queue, a look several: two suspects must not meet.
-        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > 1
+        # A blocking read may bring one of each queue, a look several: no more suspects meet than are a cohort.
+        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > max(self._cohort, weight(delivery))
+        self._crowded = self._crowded or crowded
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:

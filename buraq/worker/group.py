@@ -42,6 +42,7 @@ class GroupOptions:
     processes: int = 1
     concurrency: int = 1000
     burst: bool = False
+    cpu_processes: int = 1
 
 
 class PropagatingLogger(Logger):

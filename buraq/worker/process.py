@@ -29,6 +29,7 @@ from buraq.worker.board import RELIEVED
 from buraq.worker.facts import memory_bytes
 from buraq.worker.limits import Limits
 from buraq.worker.mock import MockProducer, register
+from buraq.worker.sandbox import Origin
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class ConsumerWorker(GeventWorker):
             row=self.row,
             metrics=TaskMetrics(known=self.queue.registry),
             on_death=self._loop_broke,
+            origin=Origin(options.target),
+            cpu_processes=options.cpu_processes,
         )
         if "BURAQ_FAIL_POINTS" in os.environ:  # in tests of faults, nowhere else
             from buraq.worker import failpoints
@@ -196,6 +199,7 @@ class ConsumerWorker(GeventWorker):
 
     def _serve(self, sock: Any) -> StreamServer:
         sock.setblocking(1)
+        sock.set_inheritable(False)  # as gunicorn has made it: the port is none of a child's
         server = StreamServer(sock, handle=lambda client, address: self.handle(sock, client, address), spawn=Pool(100))
         server.max_accept = 1
         server.start()

@@ -19,6 +19,7 @@ from buraq.metrics import TaskMetrics
 from buraq.task import Delivery
 from buraq.worker.accounts import Accounts
 from buraq.worker.board import Row
+from buraq.worker.children import Children, cohort_of
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
@@ -29,6 +30,7 @@ from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
 from buraq.worker.reports import Reports
+from buraq.worker.sandbox import Origin
 from buraq.worker.settler import Settler
 from buraq.worker.slots import RELEASED, Slots
 
@@ -60,8 +62,12 @@ class Worker:
         row: Row | None = None,
         metrics: TaskMetrics | None = None,
         on_death: Callable[[str], None] | None = None,
+        origin: Origin | None = None,
+        cpu_processes: int | None = None,
     ) -> None:
-        """`queues` empty means: all that exist. `on_death` is called with the name of a loop that broke."""
+        """`queues` empty means: all that exist. `on_death` is called with the name of a loop that broke. `origin` says
+        how a child process makes the same queue; without it nothing runs in children.
+        """
         config, backend = app.config, app.backend
         self.app = app
         self.name = name or process_name(config.consumer_name)
@@ -79,6 +85,8 @@ class Worker:
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
         self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, self.guard)
+        processes = cpu_processes or config.cpu_processes
+        self.children = Children(app, origin, processes, lambda: self.slots.stopping) if origin else None
         self._accounts = Accounts(self.metrics, app.registry, self.lease)
         self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
         self.slots = Slots(
@@ -90,6 +98,8 @@ class Worker:
             room=self._room.set,
             known_elsewhere=self._known_elsewhere,
             panicked=self.metrics.panic,
+            run_in_child=self.children.run if self.children else None,
+            cpu_processes=processes,
         )
         self.fetcher = Fetcher(
             backend.server,
@@ -101,6 +111,7 @@ class Worker:
             room=self._room,
             batch=config.fetch_batch_size,
             block=_BURST_BLOCK if burst else config.block_timeout,
+            cohort=cohort_of(self.slots.concurrency) if self.children else 1,
         )
         # What has run and is not written runs again after a crash: not too much of that.
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
@@ -211,6 +222,8 @@ class Worker:
         running = self.slots.busy
         if self.slots.load:
             self.slots.kill()
+        if self.children is not None:
+            self.children.close()
         for delivery in list(self.holdings.known.values()):
             self.slots.end(delivery, RELEASED, 0)
         settled_by = time.monotonic() + SETTLE_GRACE

@@ -33,12 +33,13 @@ class Group:
         server: Server,
         ledger: Ledger,
         *,
+        target: str = TARGET,
         processes: int = 1,
         concurrency: int = 100,
         fail_points: bool = False,
         **env: str,
     ) -> None:
-        command = [sys.executable, "-m", "buraq", "worker", TARGET]
+        command = [sys.executable, "-m", "buraq", "worker", target]
         command += ["--processes", str(processes), "--concurrency", str(concurrency)]
         self.files = ledger.path.with_suffix(f".{id(self):x}.files")
         self.files.mkdir()

@@ -93,9 +93,10 @@ def test_a_task_that_kills_its_process_is_buried_and_all_the_others_complete(gro
     eventually(lambda: (ledger.ended() == tasks and redis.xlen("buraq_tasks_dlq") == 1) or None, 120)
     eventually(lambda: nothing_left(redis), 10)
     [(_, letter)] = redis.xrange("buraq_tasks_dlq")
-    assert (letter["reason"], letter["deaths"]) == ("crashed", "6")
+    assert (letter["reason"], letter["deaths"]) == ("crashed", "2")
+    assert "exit code 1" in letter["error"]
     assert f'"id":"{guilty}"' in letter["payload"]
-    assert ledger.starts()[guilty] == 6
+    assert 3 <= ledger.starts()[guilty] <= 5, "twice in a worker, then in a sandbox, and alone in one"
     assert set(witness.count("Completed").values()) == {1}
     assert {line.attempt for line in ledger.lines("end")} == {1}
     assert workers.stop() == 0
