@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import logging
 import os
 import socket
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
+import gevent
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from buraq import metrics
 from buraq.config import Config
 from buraq.errors import ConfigError
+from buraq.scripts import load
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
 from buraq.worker.board import RELIEVED, Board
@@ -134,12 +138,27 @@ def worker_gone(group: Group, worker: Any) -> None:
         group.farewells.end_lease(state.name)
 
 
+def import_all() -> None:
+    """Import what a worker process would import when its loops and its lease thread first connect, all at once.
+
+    The lock of a module that is being imported is a greenlet's as well, and a thread and a greenlet that want the same
+    one may wait for each other for ever: the process lives then, and never gets a lease.
+    """
+    # To ask for these two imports them.
+    gevent.config.resolver, gevent.config.threadpool  # noqa: B018
+    codecs.lookup("idna")
+    codecs.lookup("ascii")
+    for script in files("buraq").joinpath("lua").iterdir():
+        load(script.name.removesuffix(".lua"))
+
+
 def run(options: GroupOptions) -> int:
     """Run a group of worker processes until it is stopped. Returns the exit code.
 
     Raises `ConfigError` when the metrics port was chosen by hand and cannot be listened on.
     """
     metrics.prepare_multiprocess()
+    import_all()
     arbiter = os.getpid()
     group = Group(options, listen(options.config))
     running = GroupArbiter(group, options.burst, options.config.shutdown_timeout + ARBITER_GRACE)

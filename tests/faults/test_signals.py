@@ -53,15 +53,12 @@ def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, l
 
 def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclude):
     rand, restarts = chance("F21"), size(3, 1 / 1000, most=20)
-    def load(count):
-        return {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(count)}
-
-    tasks = load(size(300))
+    tasks, share = set(), size(450) // restarts
     old = group(processes=2, concurrency=10).consuming()
     for _ in range(restarts):
         new = group(processes=2, concurrency=10).consuming()
-        tasks |= load(100)  # however slow the machine: what stops has something to do
-        eventually(lambda old=old: ledger.running(old.workers()))
+        tasks |= {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(share)}
+        eventually(lambda old=old, new=new: ledger.running(old.workers()) and ledger.running(new.workers()))
         assert old.stop() == 0
         old = new
     verdict = conclude("F21", f"{restarts} rolling restarts under load", tasks, patience=240, restarts=restarts)

@@ -1,5 +1,7 @@
-"""The lease of a process that died is ended from a thread, and no process is forked while one is at it."""
+"""Threads, forks and imports keep out of each other's way: what a process holds at a fork is held in the child."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 from redis import Redis
@@ -46,3 +48,22 @@ def test_a_server_that_is_away_holds_nobody_up_for_long(fresh_server: Callable[.
     farewells.end_lease("w~0000dead")
 
     assert farewells.wait(LONG)
+
+
+def test_before_the_first_fork_all_is_imported_that_a_connection_needs() -> None:
+    program = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from buraq.worker.group import import_all
+from buraq.scripts import load
+import_all()
+known = set(sys.modules)
+assert load.cache_info().currsize > 10
+import socket
+socket.getaddrinfo("127.0.0.1", 1)
+socket.getaddrinfo("localhost", 1)
+print(*set(sys.modules) - known)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
