@@ -219,6 +219,12 @@ class Config:
     dlq_max_length: int | None = setting(
         "none", "Dead letters kept, the newest first.", DLQ_MAX_LENGTH=optional(whole(at_least=1))
     )
+    history_length: int = setting(
+        "10000",
+        "Finished tasks that are kept to be looked at, of each queue: so many completed, failed, buried and cancelled "
+        "ones, the newest. 0 keeps none.",
+        HISTORY_LENGTH=whole(at_least=0),
+    )
     enable_mock_tasks: bool = setting("false", "Enqueue mock tasks.", ENABLE_MOCK_TASKS=parse_flag)
     mock_task_interval: float = setting("2s", "Time between two mock tasks.", MOCK_TASK_INTERVAL=duration(0.001))
 

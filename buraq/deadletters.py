@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from buraq.backend import Backend
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
-from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
 
 PAGE = 250
 
@@ -27,6 +27,8 @@ class DeadLetter:
     deaths: int
     raw: bytes
     task: Task | None
+    attempts: bytes = b""
+    group: str = ""  # empty for one that was not counted in a group
 
 
 class Replayed(NamedTuple):
@@ -85,7 +87,7 @@ class DeadLetters:
         batch: list[Letter] = []
         size = 0
         for letter, task in readable:
-            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""))
+            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""), letter.attempts, letter.group)
             if batch and (len(batch) == REPLAY_BATCH or size + len(again.payload) > BATCH_BYTES):
                 sent, kept = self._send(batch)
                 replayed, owned, batch, size = replayed + sent, owned + kept, [], 0
@@ -115,7 +117,7 @@ class DeadLetters:
         """Delete dead letters for good. Returns how many were still there."""
         deleted = 0
         for start in range(0, len(letters), PAGE):
-            pairs = [(one.entry, one.task.id if one.task else "") for one in letters[start : start + PAGE]]
+            pairs = [(one.entry, one.task.id if one.task else "", one.group) for one in letters[start : start + PAGE]]
             deleted += int(self._link.call(self._broker.purge(pairs)))
         return deleted
 
@@ -146,7 +148,8 @@ def _sum(one: Replayed, other: Replayed) -> Replayed:
 
 
 def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
-    said = dict(zip(fields[::2], fields[1::2], strict=False))
+    # Ours come first: what could not be read may have fields of the same names.
+    said = dict(reversed(list(zip(fields[::2], fields[1::2], strict=False))))
     raw = said.get(PAYLOAD, b"")
     try:
         task = decode(raw)
@@ -166,4 +169,6 @@ def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
         deaths=int(deaths) if deaths.isdigit() else 0,
         raw=raw,
         task=task,
+        attempts=said.get(ATTEMPTS, b"") if task is not None else b"",
+        group=text(b"group"),
     )

@@ -27,6 +27,7 @@ from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.recorder import Recorder
 from buraq.worker.settler import Settler
 from buraq.worker.slots import RELEASED, Slots
 
@@ -74,8 +75,9 @@ class Worker:
         self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
-        self._accounts = Accounts(self.metrics, app.registry, self.lease)
-        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
+        self._accounts = Accounts(self.metrics, app.registry)
+        recorder = Recorder(self.name, config.history_length, lambda: self.lease.clock_ahead_ms)
+        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed, recorder)
         self.slots = Slots(
             app,
             self.lease,

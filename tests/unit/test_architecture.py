@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values config keys retry task options log",
+    "version errors values config keys retry task options log attempts groups statistics",
     "scripts wire connection",
     "broker batch producer events backend inspector deadletters legacy handle",
     "metrics",

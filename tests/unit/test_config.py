@@ -59,6 +59,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "dlq_max_age": None,
         "dlq_max_length": None,
         "enable_mock_tasks": False,
+        "history_length": 10_000,
         "mock_task_interval": 2.0,
         "api_port": {"host": "0.0.0.0", "port": 8080},
         "metrics_port": {"host": "0.0.0.0", "port": 2112},
