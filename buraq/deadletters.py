@@ -56,7 +56,7 @@ class DeadLetters:
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
         if isinstance(rows, Exception):
             raise rows
-        return [_read(entry, fields) for entry, fields in rows]
+        return [of_entry(entry, fields) for entry, fields in rows]
 
     def all(self) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
@@ -75,7 +75,7 @@ class DeadLetters:
         if isinstance(place, bytes) and place.startswith(b"d"):
             entry = place[1:].decode()
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
-        return _read(*rows[0]) if isinstance(rows, list) and rows else None
+        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
@@ -147,7 +147,8 @@ def _sum(one: Replayed, other: Replayed) -> Replayed:
     return Replayed(*(a + b for a, b in zip(one, other, strict=True)))
 
 
-def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
+def of_entry(entry: bytes, fields: list[bytes]) -> DeadLetter:
+    """Return the dead letter that an entry holds."""
     # Ours come first: what could not be read may have fields of the same names.
     said = dict(reversed(list(zip(fields[::2], fields[1::2], strict=False))))
     raw = said.get(PAYLOAD, b"")

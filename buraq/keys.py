@@ -107,11 +107,6 @@ class QueueKeys:
         return f"{self.base}:history"
 
     @cached_property
-    def paused(self) -> str:
-        """HASH of who paused the queue, and when; not there while it is not paused."""
-        return f"{self.base}:paused"
-
-    @cached_property
     def leases(self) -> str:
         """ZSET worker process -> lease expiry by the server's clock, unix ms."""
         return f"{self.base}:leases"
@@ -153,6 +148,11 @@ class Names:
     def queues(self) -> str:
         """SET of the names of the queues that exist."""
         return f"{self.stream_name}:queues"
+
+    @property
+    def paused(self) -> str:
+        """HASH queue -> since when and by whom it is paused, as JSON."""
+        return f"{self.stream_name}:paused"
 
     @property
     def audit(self) -> str:

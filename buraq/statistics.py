@@ -30,6 +30,11 @@ class Ring:
     slots: int
     first: int
 
+    @property
+    def bytes(self) -> int:
+        """Where the ring ends in the string."""
+        return (self.first + self.slots) * SLOT * 4
+
     def at(self, second: int) -> tuple[int, int]:
         """Return stamp and number of the slot of a unix time."""
         stamp = second // self.step

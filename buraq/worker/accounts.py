@@ -15,9 +15,11 @@ log = logging.getLogger(__name__)
 class Accounts:
     """Keeps the metrics of tasks. A commit of somebody else's is not ours to count."""
 
-    def __init__(self, metrics: TaskMetrics, registry: Container[str]) -> None:
+    def __init__(self, metrics: TaskMetrics, registry: Container[str], done: dict[str, int] | None = None) -> None:
+        """`done` is added to: what was completed, retried and buried."""
         self._metrics = metrics
         self._registry = registry
+        self._done = done if done is not None else {"completed": 0, "retried": 0, "dead": 0}
 
     def confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
         """Count outcomes of one kind, save those at the positions `gone`, which are dropped.
@@ -29,6 +31,7 @@ class Accounts:
         if gone:
             batch = [delivery for position, delivery in enumerate(batch) if position not in gone]
         if batch and isinstance(batch[0].outcome, Completed):
+            self._done["completed"] += len(batch)
             self._completed(batch)
             return
         for delivery in batch:
@@ -53,9 +56,11 @@ class Accounts:
         if delivery.started:
             self._metrics.failed(task_type, delivery.took, delivery.waited)
         if isinstance(outcome, Dead):
+            self._done["dead"] += 1
             self._metrics.dead(task_type)
             _log_dead(delivery, outcome)
         else:
+            self._done["retried"] += 1
             self._metrics.retried(task_type)
 
     def _known(self, task_type: str) -> str:

@@ -17,10 +17,10 @@ from buraq.connection import SharedLink
 from buraq.deadletters import DeadLetters
 from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
+from buraq.records import write
 from buraq.task import Dead, Delivery, Undecodable, decode
 from buraq.worker.lease import Lease, leases_of
 from buraq.worker.loop import Loop
-from buraq.worker.recorder import record
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +134,8 @@ class Reclaimer(Loop):
         attempts = add_attempt(delivery.attempts, "died", task.attempt, worker, started_ms, None)
         if target != DEAD:
             return Reclaimable(entry, task.id, target, deaths, note, "", attempts)
-        delivery.attempts, delivery.deaths, delivery.task = attempts, deaths, task
-        kept = record(delivery, worker, reason="crashed") if self._config.history_length else ""
+        raw = delivery.raw or b""
+        kept = write(raw, task, worker, deaths, attempts, reason="crashed") if self._config.history_length else ""
         group = LetterGroup.of(task.type, Dead("crashed"))
         return Reclaimable(
             entry, task.id, target, deaths, note, task.idempotency_key, attempts, group.id, group.facts, kept

@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import ujson
-
 from buraq import attempts
+from buraq.records import write
 from buraq.statistics import RUN, UNKEPT, WAIT, tally
 from buraq.task import Completed, Dead, Delivery, Retried
 
 COMPLETED_A_SECOND = 200  # that a process keeps in the history
-PAYLOAD_KEPT = 4 * 1024  # bytes; the history keeps none that is larger
-TRACEBACK_KEPT = 4_000  # characters
 
 
 class Recorder:
@@ -111,22 +108,9 @@ class Recorder:
             more["waited_ms"] = max(0, round(delivery.waited * 1000))
             more["duration_ms"] = round(delivery.took * 1000)
         if isinstance(outcome, Retried | Dead):
-            more |= {"error": outcome.error, "traceback": outcome.traceback[-TRACEBACK_KEPT:]}
+            more |= {"error": outcome.error, "traceback": outcome.traceback}
         if isinstance(outcome, Dead):
             more["reason"] = outcome.reason
-        return record(delivery, f"{self._worker}" if delivery.started else "", **more)
-
-
-def record(delivery: Delivery, worker: str, **more: Any) -> str:
-    """Return what the history keeps of a task, as JSON. A large payload is left out."""
-    raw = delivery.raw or b""
-    kept: dict[str, Any] = {"worker": worker, "deaths": delivery.deaths, **more}
-    kept["attempts"] = delivery.attempts.decode(errors="replace")
-    if len(raw) <= PAYLOAD_KEPT:
-        kept["task"] = raw.decode(errors="replace")
-    elif delivery.task is not None:
-        task = delivery.task
-        kept["task"] = ujson.dumps({name: value for name, value in task.members.items() if name != "payload"})
-        kept["payload_left_out"] = True
-    written: str = ujson.dumps(kept, escape_forward_slashes=False)
-    return written
+        assert delivery.task is not None
+        worker = self._worker if delivery.started else ""
+        return write(delivery.raw or b"", delivery.task, worker, delivery.deaths, delivery.attempts, **more)

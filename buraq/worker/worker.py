@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
 UNSETTLED_MOST = 1000  # outcomes that are not written yet
 _BURST_BLOCK = 0.05
+_TURN = 0.05  # seconds between two signs of the hub
 
 
 def process_name(consumer_name: str) -> str:
@@ -73,9 +74,9 @@ class Worker:
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
-        self.facts = Facts(concurrency or config.worker_count, self._in_flight)
+        self.facts = Facts(concurrency or config.worker_count, self._in_flight, config.lease_ttl)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, config.max_blocked)
-        self._accounts = Accounts(self.metrics, app.registry)
+        self._accounts = Accounts(self.metrics, app.registry, self.facts.done)
         recorder = Recorder(self.name, config.history_length, lambda: self.lease.clock_ahead_ms)
         self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed, recorder)
         self.slots = Slots(
@@ -100,6 +101,7 @@ class Worker:
             block=_BURST_BLOCK if burst else config.block_timeout,
         )
         # What has run and is not written runs again after a crash: not too much of that.
+        self.fetcher.paused = None  # the control looks which queues are
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
         # One each: on one they all share, a server that hangs would have each wait for the others' timeouts too, and
         # the health answer would take loops that wait for loops that have died.
@@ -159,8 +161,10 @@ class Worker:
     def _turn(self) -> None:
         """Show the lease thread that the hub turns."""
         while True:
-            self.lease.hub_turned = time.monotonic()
-            gevent.sleep(0.05)
+            now = time.monotonic()
+            self.facts.lag.note(now, max(0.0, now - self.lease.hub_turned - _TURN))
+            self.lease.hub_turned = now
+            gevent.sleep(_TURN)
 
     def _supervised(self, loop: Loop) -> None:
         try:

@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values config keys retry task options log attempts groups statistics",
+    "version errors values config keys retry task options log attempts groups records statistics",
     "scripts wire connection",
-    "broker batch producer events backend inspector deadletters legacy handle",
+    "broker batch producer events backend inspector newest deadletters pauses history known browse legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -29,7 +29,12 @@ NEIGHBOURS = {
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
     "inspector": {"broker", "backend"},
+    "newest": {"backend"},
     "deadletters": {"broker", "backend"},
+    "pauses": {"backend"},
+    "history": {"backend", "newest"},
+    "known": {"deadletters", "history"},
+    "browse": {"backend", "deadletters", "history", "known", "newest"},
     "legacy": {"backend"},
     "handle": {"backend", "inspector"},
     "function": {"envelope"},
