@@ -254,6 +254,11 @@ class Config:
         "Origins that browsers may call from, comma-separated, or `none`.",
         CORS_ORIGINS=many(parse_origin),
     )
+    redact_keys: tuple[str, ...] = setting(
+        "password,passwd,secret,token,apikey,accesskey,privatekey,credential,authorization,cookie,cardnumber,cvv,cvc",
+        "Payload members whose names contain one of these words are hidden by the API; `none` hides nothing.",
+        REDACT_KEYS=many(parse_name),
+    )
     trusted_proxies: int = setting("0", "How many X-Forwarded-For hops to believe.", TRUSTED_PROXIES=whole(at_least=0))
 
     # Logs

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import ujson
+
 from buraq.backend import Backend
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
 from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
@@ -29,6 +31,18 @@ class DeadLetter:
     task: Task | None
     attempts: bytes = b""
     group: str = ""  # empty for one that was not counted in a group
+
+
+class Counted(NamedTuple):
+    """A group of dead letters that have type, reason and error in common. `type` is None for what cannot be read."""
+
+    id: str
+    type: str | None
+    reason: str
+    error: str | None  # the newest one's
+    letters: int
+    first_ms: int  # when the first one died, of those since the group was last empty
+    last_ms: int
 
 
 class Replayed(NamedTuple):
@@ -67,6 +81,19 @@ class DeadLetters:
         while page := self.page(after, until=until):
             yield from page
             after = page[-1].entry
+
+    def at(self, entry: str) -> DeadLetter | None:
+        """Return the dead letter with an entry id."""
+        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
+        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
+
+    def groups(self) -> list[Counted]:
+        """Return the groups as the scripts have counted them: a thousand at most."""
+        [rows] = self._link.commands([("HGETALL", self._broker.keys.groups)])
+        if isinstance(rows, Exception):
+            raise rows
+        said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
+        return [_counted(name, said) for name in said if ":" not in name]
 
     def get(self, entry_or_id: str) -> DeadLetter | None:
         """Return one dead letter, by its entry id or its task's id."""
@@ -145,6 +172,21 @@ class DeadLetters:
 
 def _sum(one: Replayed, other: Replayed) -> Replayed:
     return Replayed(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _counted(group: str, said: dict[str, str]) -> Counted:
+    last, _, facts = said.get(f"{group}:last", "").partition(" ")
+    common = ujson.loads(facts or "{}")
+    letters, first = int(said[group]), said.get(f"{group}:first", "")
+    return Counted(
+        group,
+        common.get("type"),
+        common.get("reason", ""),
+        common.get("error"),
+        letters,
+        int(first) if first.isdigit() else 0,
+        int(last) if last.isdigit() else 0,
+    )
 
 
 def of_entry(entry: bytes, fields: list[bytes]) -> DeadLetter:

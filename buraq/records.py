@@ -10,6 +10,7 @@ import ujson
 from buraq import attempts
 from buraq.task import Task, Undecodable, decode
 
+COMPLETED_A_SECOND = 200  # completed tasks that a worker process keeps at most
 PAYLOAD_KEPT = 4 * 1024  # bytes; of a task that is larger all but the payload is kept
 TRACEBACK_KEPT = 4_000  # characters
 

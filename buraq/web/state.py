@@ -13,6 +13,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.events import Feed
 from buraq.inspector import Inspector
 from buraq.metrics import QueueCollector
+from buraq.redaction import Redaction
 from buraq.web.limits import RateLimit
 from buraq.web.streams import Streams
 
@@ -67,6 +68,7 @@ class ApiState:
         self.probe = Probe(backend.server)
         self.inspector = Inspector(backend)
         self.streams = Streams(Feed(backend.server, backend.config.events_channel))
+        self.redaction = Redaction(backend.config.redact_keys)
         self.rate_limit = RateLimit(backend.server, backend.names.limits)
 
     @cached_property

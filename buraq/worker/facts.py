@@ -56,7 +56,7 @@ class Facts:
             "status": self.status,
             "queues": self.queues,
             "lease_ttl_ms": self._lease_ttl_ms,
-            "hub_lag_ms": f"{self.lag.worst(at) * 1000:.1f}",
+            "hub_lag_ms": f"{self.lag.worst() * 1000:.1f}",
             **rates,
         }
 
@@ -75,8 +75,8 @@ class Lag:
             self._began, self._now = at, 0.0
         self._now = max(self._now, seconds)
 
-    def worst(self, at: float) -> float:
-        """Return the longest in seconds; while the hub stands still, that grows."""
+    def worst(self) -> float:
+        """Return the longest in seconds."""
         return max(self._now, self._before)
 
 

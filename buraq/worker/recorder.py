@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from buraq import attempts
-from buraq.records import write
+from buraq.records import COMPLETED_A_SECOND, write
 from buraq.statistics import RUN, UNKEPT, WAIT, tally
 from buraq.task import Completed, Dead, Delivery, Retried
-
-COMPLETED_A_SECOND = 200  # that a process keeps in the history
 
 
 class Recorder:

@@ -67,6 +67,10 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "read_key": "",
         "read_only": False,
         "cors_origins": ("http://localhost:3000",),
+        "redact_keys": (
+            *("password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey"),
+            *("credential", "authorization", "cookie", "cardnumber", "cvv", "cvc"),
+        ),
         "trusted_proxies": 0,
         "log_format": None,
         "log_level": "info",
