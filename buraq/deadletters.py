@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,6 +43,27 @@ class Counted(NamedTuple):
     letters: int
     first_ms: int  # when the first one died, of those since the group was last empty
     last_ms: int
+
+
+class Filter(NamedTuple):
+    """Which dead letters; what is None does not matter."""
+
+    type: str | None = None
+    reason: str | None = None
+    group: str | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Filter:
+        """Return the filter that parameters or a body name."""
+        return cls(said.get("type"), said.get("reason"), said.get("group"))
+
+    def fits(self, dead: DeadLetter) -> bool:
+        """Whether a dead letter is one of them."""
+        return (
+            (self.type is None or (dead.task is not None and dead.task.type == self.type))
+            and (self.reason is None or dead.reason == self.reason)
+            and (self.group is None or dead.group == self.group)
+        )
 
 
 class Replayed(NamedTuple):

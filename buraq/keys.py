@@ -168,6 +168,10 @@ class Names:
         """HASH of how far an operation is; with a TTL once it has ended."""
         return f"{self.stream_name}:operations:{operation_id}"
 
+    def runner(self, operation_id: str) -> str:
+        """STRING with a TTL, the process that works on an operation."""
+        return f"{self.stream_name}:operations:{operation_id}:runner"
+
     @property
     def limits(self) -> str:
         """Prefix of the API's rate limits, ZSETs with a TTL."""

@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from werkzeug.exceptions import TooManyRequests
 
 from buraq import metrics
-from buraq.app import Buraq
+from buraq.app import Buraq, FlaskExtension
+from buraq.audit import Action, Audit
 from buraq.backend import Backend
 from buraq.deadletters import DeadLetters
 from buraq.errors import ConfigError
@@ -47,15 +48,21 @@ class Api:
         self._authorize = authorize
 
     @property
+    def queue(self) -> Buraq:
+        """The queue. Raises `ConfigError` when the app has none."""
+        return self._queue if self._queue is not None else self._extension().queue
+
+    @property
     def backend(self) -> Backend:
         """The queue's settings and server. Raises `ConfigError` when the app has no queue."""
-        if self._queue is not None:
-            return self._queue.backend
-        extension = current_app.extensions.get("buraq")
+        return self._queue.backend if self._queue is not None else self._extension().backend
+
+    @staticmethod
+    def _extension() -> FlaskExtension:
+        extension: FlaskExtension | None = current_app.extensions.get("buraq")
         if extension is None:
             raise ConfigError("app.extensions['buraq']", None, "call queue.init_app(app), or blueprint(queue)")
-        backend: Backend = extension.backend
-        return backend
+        return extension
 
     @property
     def state(self) -> ApiState:
@@ -103,9 +110,8 @@ class Api:
         """Answer a request to /api/v1."""
         route = BY_ENDPOINT[(request.endpoint or "").rpartition(".")[2]]
         method = method_of(request)
-        call = Call(
-            request, self.backend, self.state, self.access, route.operation(method), path, self._authorize is not None
-        )
+        hosted = self._authorize is not None
+        call = Call(request, self.backend, self.state, self.access, route.operation(method), path, self.queue, hosted)
         return route.views[method].run(call)
 
     def health(self) -> tuple[Response, int]:
@@ -129,7 +135,16 @@ class Api:
         """Give all dead letters of all queues another life."""
         backend = self.backend
         self.access.check(change=True)
+        access = self.access
         results = [DeadLetters(backend, queue).replay_all() for queue in self.state.inspector.queues()]
+        action = Action(
+            access.who,
+            "replay",
+            client_address(request, backend.config.trusted_proxies),
+            target="all",
+            count=sum(result.replayed for result in results),
+        )
+        Audit(backend).write(action)
         skipped = {
             "unreadable": sum(result.unreadable for result in results),
             "owned": sum(result.owned for result in results),

@@ -183,7 +183,12 @@ def test_the_keys_are_those_of_the_code() -> None:
         keys.owner("<key>"),
         *(keys.statistics, keys.groups, *keys.histories.values(), keys.finished),
         *(Names("<stream_name>").queues, Names("<stream_name>").limits, Names("<stream_name>").audit),
-        *(Names("<stream_name>").operations, Names("<stream_name>").operation("<id>"), Names("<stream_name>").paused),
+        *(
+            Names("<stream_name>").operations,
+            Names("<stream_name>").operation("<id>"),
+            Names("<stream_name>").runner("<id>"),
+            Names("<stream_name>").paused,
+        ),
     }
     # Every name that the class has was asked for: one that is added has to be shown, too.
     asked = {

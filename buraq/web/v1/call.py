@@ -14,6 +14,7 @@ from flask import Request, Response
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, NotFound, UnprocessableEntity
 
+from buraq.app import Buraq
 from buraq.audit import Action, Audit
 from buraq.backend import Backend
 from buraq.connection import Unreachable
@@ -36,9 +37,11 @@ class Call:
         access: Access,
         operation: Mapping[str, Any],
         path: dict[str, str],
+        queue: Buraq | None = None,
         hosted: bool = False,
     ) -> None:
-        """`hosted` says that the app around us decides who may."""
+        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may."""
+        self._queue = queue
         self.request = request
         self.backend = backend
         self.state = state
@@ -112,7 +115,14 @@ class Call:
             refuse(422, f"queue={asked}: there is none of that name", "queue")
         return [asked]
 
-    def queue(self, name: str) -> str:
+    @property
+    def app(self) -> Buraq:
+        """What tasks are enqueued with."""
+        if self._queue is None:
+            raise RuntimeError("the API was made without a queue")
+        return self._queue
+
+    def known_queue(self, name: str) -> str:
         """Return the name of a queue that there is. Raises 404."""
         if name != DEFAULT_QUEUE and name not in self.queues:
             raise NotFound(f"there is no queue {name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import ujson
 from flask import Response
@@ -11,34 +11,13 @@ from werkzeug.exceptions import NotFound
 
 from buraq.backend import Backend
 from buraq.browse import BYTES, LOOKED_AT
-from buraq.deadletters import DeadLetter, DeadLetters, of_entry
+from buraq.deadletters import DeadLetter, DeadLetters, Filter, of_entry
 from buraq.newest import Place, newest_first
 from buraq.web.v1.call import Call, answer, at, dumps, refuse
 from buraq.web.v1.show import letter, letter_detail
 from buraq.web.v1.tasks import read_cursor, write_cursor
 
 GROUPS = 500
-
-
-class Filter(NamedTuple):
-    """Which dead letters; what is None does not matter."""
-
-    type: str | None = None
-    reason: str | None = None
-    group: str | None = None
-
-    @classmethod
-    def of(cls, said: dict[str, Any]) -> Filter:
-        """Return the filter that parameters or a body name."""
-        return cls(said.get("type"), said.get("reason"), said.get("group"))
-
-    def fits(self, dead: DeadLetter) -> bool:
-        """Whether a dead letter is one of them."""
-        return (
-            (self.type is None or (dead.task is not None and dead.task.type == self.type))
-            and (self.reason is None or dead.reason == self.reason)
-            and (self.group is None or dead.group == self.group)
-        )
 
 
 def newest(

@@ -85,7 +85,23 @@ def list_queues(call: Call) -> Response:
 
 def get_queue(call: Call) -> Response:
     """Answer with one queue."""
-    return answer(one(call, call.queue(call.path["queue"])))
+    return answer(one(call, call.known_queue(call.path["queue"])))
+
+
+def pause_queue(call: Call) -> Response:
+    """Pause a queue."""
+    name = call.known_queue(call.path["queue"])
+    if Pauses(call.backend).pause(name, call.access.who):
+        call.note("pause", queue=name)
+    return answer(one(call, name))
+
+
+def resume_queue(call: Call) -> Response:
+    """Resume a queue."""
+    name = call.known_queue(call.path["queue"])
+    if Pauses(call.backend).resume(name):
+        call.note("resume", queue=name)
+    return answer(one(call, name))
 
 
 def one(call: Call, name: str) -> dict[str, Any]:

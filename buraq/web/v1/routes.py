@@ -10,7 +10,7 @@ from typing import NamedTuple
 from flask import Response
 
 from buraq.web import contract
-from buraq.web.v1 import figures, letters, queues, system, tasks, who, workers
+from buraq.web.v1 import changes, figures, letters, many, queues, system, tasks, who, workers
 from buraq.web.v1.call import Call
 
 READ, CHANGE, OPEN = "read", "change", "open"  # open: everybody, while Redis is away too
@@ -60,17 +60,33 @@ def _reads(path: str, run: Callable[[Call], Response]) -> Route:
     return Route(path, {"GET": View(run)})
 
 
+def _changes(path: str, run: Callable[[Call], Response]) -> Route:
+    return Route(path, {"POST": View(run, CHANGE)})
+
+
 ROUTES = (
     _reads("/api/v1/overview", queues.get_overview),
     _reads("/api/v1/queues", queues.list_queues),
     _reads("/api/v1/queues/{queue}", queues.get_queue),
-    _reads("/api/v1/tasks", tasks.list_tasks),
+    _changes("/api/v1/queues/{queue}/pause", queues.pause_queue),
+    _changes("/api/v1/queues/{queue}/resume", queues.resume_queue),
+    Route("/api/v1/tasks", {"GET": View(tasks.list_tasks), "POST": View(changes.enqueue_task, CHANGE)}),
     _reads("/api/v1/tasks/{id}", tasks.get_task),
+    _changes("/api/v1/tasks/{id}/cancel", changes.cancel_task),
     _reads("/api/v1/task-types", tasks.list_types),
     _reads("/api/v1/dead-letters", letters.list_letters),
     _reads("/api/v1/dead-letters/groups", letters.list_groups),
     _reads("/api/v1/dead-letters/export", letters.export),
-    _reads("/api/v1/dead-letters/{id}", letters.get_letter),
+    _changes("/api/v1/dead-letters/replay", many.replay_letters),
+    _changes("/api/v1/dead-letters/delete", many.delete_letters),
+    Route(
+        "/api/v1/dead-letters/{id}",
+        {"GET": View(letters.get_letter), "DELETE": View(changes.delete_letter, CHANGE)},
+    ),
+    _changes("/api/v1/dead-letters/{id}/replay", changes.replay_letter),
+    _reads("/api/v1/operations", many.list_operations),
+    _reads("/api/v1/operations/{id}", many.get_operation),
+    _changes("/api/v1/operations/{id}/stop", many.stop_operation),
     _reads("/api/v1/workers", workers.list_workers),
     _reads("/api/v1/workers/{id}", workers.get_worker),
     _reads("/api/v1/statistics", figures.get_statistics),
