@@ -32,7 +32,9 @@ def secure(response: Response, request: Request, origins: tuple[str, ...]) -> Re
     if "X-Content-Type-Options" in response.headers:
         return response
     for name, value in SECURITY_HEADERS.items():
-        response.headers[name] = value
+        if name != "Content-Security-Policy":
+            response.headers[name] = value
+    response.headers.setdefault("Content-Security-Policy", SECURITY_HEADERS["Content-Security-Policy"])
     response.headers.setdefault("Cache-Control", "no-store")
     response.vary.add("Origin")  # on every answer, or a cache would hand one origin's to another
     origin = request.headers.get("Origin")

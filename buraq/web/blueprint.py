@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Request, Response, current_app, jsonify, request
+from flask.blueprints import BlueprintSetupState
 from redis.exceptions import ConnectionError as RedisConnectionError
 from werkzeug.exceptions import TooManyRequests
 
@@ -17,14 +18,17 @@ from buraq.backend import Backend
 from buraq.deadletters import DeadLetters
 from buraq.errors import ConfigError
 from buraq.inspector import WorkerProcess
+from buraq.web import contract
 from buraq.web.access import Access, Authorize, access_of, client_address
 from buraq.web.answers import answer_errors, only, secure
 from buraq.web.limits import SECONDS
 from buraq.web.numbers import number, whole
+from buraq.web.page import serve as serve_page
 from buraq.web.state import ApiState, state_of
 from buraq.web.streams import EventStream
-from buraq.web.v1.call import Call
+from buraq.web.v1.call import Call, refuse
 from buraq.web.v1.routes import BY_ENDPOINT, CHANGE, OPEN, READ, ROUTES, methods_for
+from buraq.web.wishes import Wishes
 
 STARTED = time.monotonic()  # this module is imported before gunicorn forks, so all processes agree
 
@@ -35,6 +39,11 @@ VIEWS = {  # name -> path, method
     "stream": ("/api/stream", "GET"),
     "retry_dlq": ("/api/retry-dlq", "POST"),
     "metrics": ("/metrics", "GET"),
+}
+PAGES = {  # name -> path
+    "page": "/",
+    "page_icon": "/<any('icon.svg', 'licences.txt'):name>",
+    "page_assets": "/assets/<path:name>",
 }
 # They answer even when Redis is away, and whoever watches over us asks them as often as they like.
 ALWAYS = {"health", "metrics"}
@@ -75,8 +84,9 @@ class Api:
         """Refuse what is too much, and everything but health and metrics while Redis is away."""
         name = (request.endpoint or "").rpartition(".")[2]
         route = BY_ENDPOINT.get(name)
-        answer = only(route.methods if route else methods_for([VIEWS[name][1]]), request)
-        if answer is not None or name in ALWAYS:
+        methods = route.methods if route else methods_for([VIEWS[name][1] if name in VIEWS else "GET"])
+        answer = only(methods, request)
+        if answer is not None or name in ALWAYS or name in PAGES:
             return answer
         address = client_address(request, self.backend.config.trusted_proxies)
         if not self.state.rate_limit.allows(address):
@@ -129,7 +139,11 @@ class Api:
         """Events as they happen."""
         if request.method == "HEAD":
             return EventStream()
-        return self.state.streams.answer(request.environ, request.headers.get("Last-Event-ID"))
+        try:
+            wishes = Wishes.of(contract.parameters(contract.operations()["GET", "/api/stream"], request.args))
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
+        return self.state.streams.answer(request.environ, request.headers.get("Last-Event-ID"), wishes)
 
     def retry_dlq(self) -> Response:
         """Give all dead letters of all queues another life."""
@@ -151,6 +165,14 @@ class Api:
         }
         return jsonify(success=True, retried=sum(result.replayed for result in results), skipped=skipped)
 
+    def page(self, name: str = "index.html") -> Response:
+        """The dashboard."""
+        return serve_page(request, name)
+
+    def assets(self, name: str) -> Response:
+        """What the dashboard loads."""
+        return serve_page(request, f"assets/{name}")
+
     def metrics(self) -> Response:
         """Metrics for Prometheus."""
         body, content_type = metrics.render([self.state.gauges])
@@ -162,7 +184,13 @@ def method_of(asked: Request) -> str:
     return "GET" if asked.method == "HEAD" else asked.method
 
 
-def blueprint(queue: Buraq | None = None, *, name: str = "buraq", authorize: Authorize | None = None) -> Blueprint:
+def blueprint(
+    queue: Buraq | None = None,
+    *,
+    name: str = "buraq",
+    authorize: Authorize | None = None,
+    page: bool | None = None,
+) -> Blueprint:
     """Return the API as a blueprint, to be registered in any Flask app under any prefix.
 
     Without `queue` it shows the one that `init_app` joined to the app. Give another `name` to register two. It adds
@@ -170,6 +198,9 @@ def blueprint(queue: Buraq | None = None, *, name: str = "buraq", authorize: Aut
 
     `authorize` decides who may instead of API_KEY and READ_KEY: it is called for each request, in its context, with
     True for a change, and returns who it is, as the audit list names them, or None when they may not.
+
+    `page` says whether the dashboard is served, at the prefix itself. Left out: where there is a prefix, for without
+    one the app's own front page would be in its place.
     """
     api = Api(queue, authorize)
     views = Blueprint(name, __name__)
@@ -184,11 +215,19 @@ def blueprint(queue: Buraq | None = None, *, name: str = "buraq", authorize: Aut
             provide_automatic_options=False,
             merge_slashes=False,
         )
+    views.record(lambda setup: _add_page(setup, api, page))
     views.before_request(api.before)
     views.after_request(api.after)
     answer_errors(views)
     views.record_once(lambda setup: _count_enqueued(setup.app, queue))
     return views
+
+
+def _add_page(setup: BlueprintSetupState, api: Api, wanted: bool | None) -> None:
+    if wanted or (wanted is None and (setup.url_prefix or "/") != "/"):
+        for view, path in PAGES.items():
+            run = api.assets if view == "page_assets" else api.page
+            setup.add_url_rule(path, view, run, methods=METHODS, provide_automatic_options=False, merge_slashes=False)
 
 
 def _count_enqueued(app: Any, queue: Buraq | None) -> None:

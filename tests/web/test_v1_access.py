@@ -10,6 +10,7 @@ from redis import Redis
 
 from buraq import Buraq
 from buraq.web import blueprint, create_app, session
+from buraq.web.state import state_of
 from tests.servers import Server
 from tests.web.contracts import Client
 
@@ -206,13 +207,15 @@ def test_another_sites_page_signs_nobody_in_or_out(make: Make) -> None:
     assert api.ask("DELETE", "/session", Origin="https://evil.example").status_code == 403
 
 
-def test_the_event_stream_takes_the_session(make: Make) -> None:
-    api = make(read_key=READ)
+def test_the_event_stream_takes_the_session(server: Server, redis: Redis) -> None:
+    queue = Buraq(redis_url=server.url, read_key=READ)
+    api = Client(create_app(queue))
     assert api.http.get("/api/stream").status_code == 401
     sign_in(api, READ)
     answer = api.http.get("/api/stream", buffered=False)
     assert answer.status_code == 200
     answer.close()
+    state_of(queue.backend).streams.end()
 
 
 def test_the_session_answers_while_redis_is_away() -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Request, Response
 from redis.exceptions import RedisError
@@ -21,7 +21,9 @@ from buraq.connection import Unreachable
 from buraq.keys import DEFAULT_QUEUE
 from buraq.web import contract
 from buraq.web.access import Access, client_address
-from buraq.web.state import ApiState
+
+if TYPE_CHECKING:
+    from buraq.web.state import ApiState
 
 _log = logging.getLogger("buraq.web")
 
