@@ -60,5 +60,7 @@ class Backend:
         broker = self._brokers.get(queue)
         if broker is None:
             keys = self.names.queue(queue)
-            broker = self._brokers[queue] = Broker(keys, self.config.group_name, self.config.events_channel)
+            broker = self._brokers[queue] = Broker(
+                keys, self.config.group_name, self.config.events_channel, self.config.history_length
+            )
         return broker

@@ -175,6 +175,12 @@ class Config:
     dlq_max_length: int | None = setting(
         "none", "Dead letters kept, the newest first.", DLQ_MAX_LENGTH=optional(whole(at_least=1))
     )
+    history_length: int = setting(
+        "10000",
+        "Finished tasks that are kept to be looked at, of each queue: so many completed, failed, buried and cancelled "
+        "ones, the newest. 0 keeps none.",
+        HISTORY_LENGTH=whole(at_least=0),
+    )
     enable_mock_tasks: bool = setting("false", "Enqueue mock tasks.", ENABLE_MOCK_TASKS=parse_flag)
     mock_task_interval: float = setting("2s", "Time between two mock tasks.", MOCK_TASK_INTERVAL=duration(0.001))
 
@@ -203,6 +209,11 @@ class Config:
         "http://localhost:3000",
         "Origins that browsers may call from, comma-separated, or `none`.",
         CORS_ORIGINS=many(parse_origin),
+    )
+    redact_keys: tuple[str, ...] = setting(
+        "password,passwd,secret,token,apikey,accesskey,privatekey,credential,authorization,cookie,cardnumber,cvv,cvc",
+        "Payload members whose names contain one of these words are hidden by the API; `none` hides nothing.",
+        REDACT_KEYS=many(parse_name),
     )
     trusted_proxies: int = setting("0", "How many X-Forwarded-For hops to believe.", TRUSTED_PROXIES=whole(at_least=0))
 

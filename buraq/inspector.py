@@ -8,7 +8,12 @@ from typing import Any
 
 from buraq.backend import Backend
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
-from buraq.task import PAYLOAD, Task, Undecodable, decode
+from buraq.records import write
+from buraq.statistics import NAMES, SECONDS, read
+from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+
+RATE_SECONDS = 10
+MOST_TYPES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,15 @@ class WorkerProcess:
     status: str  # active, draining or lost
     facts: dict[str, str]
     queues: tuple[str, ...]
+    lease_until_ms: float = 0.0  # by the server's clock
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePace:
+    """What a queue did by the second lately, and when its first scheduled task is due, in unix ms."""
+
+    rates: dict[str, float]  # tasks a second: enqueued, completed, retried, dead
+    next_due_ms: int | None
 
 
 class Inspector:
@@ -88,6 +102,41 @@ class Inspector:
                 return int(facts[b"pending"]), facts[b"last-delivered-id"]
         return 0, b"0-0"
 
+    def paces(self, queues: Sequence[str]) -> tuple[int, list[QueuePace]]:
+        """Return the server's time in ms, and for each queue how fast it was in the last `RATE_SECONDS`."""
+        asked: list[tuple[Any, ...]] = [("TIME",)]
+        for queue in queues:
+            keys = self._backend.names.queue(queue)
+            asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
+            asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
+        clock, *replies = self._ask(asked)
+        paces = []
+        for raw, due in zip(replies[::2], replies[1::2], strict=True):
+            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, int(clock[0]) - 1, RATE_SECONDS)
+            rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
+            paces.append(QueuePace(rates, int(float(due[1])) if isinstance(due, list) and due else None))
+        return int(clock[0]) * 1000 + int(clock[1]) // 1000, paces
+
+    def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
+        """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
+        clock, *replies = self._ask(
+            [("TIME",), *(("GET", self._backend.names.queue(queue).statistics) for queue in queues)]
+        )
+        raw = [reply if isinstance(reply, bytes) else b"" for reply in replies]
+        return int(clock[0]) * 1000 + int(clock[1]) // 1000, raw
+
+    def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
+        """Return the task types that live worker processes know, by name, with the queues that those read."""
+        keys = [self._backend.names.queue(queue) for queue in queues]
+        [clock] = self._ask([("TIME",)])
+        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        rows = self._ask([("ZRANGEBYSCORE", key.types, f"({now_ms}", "+inf", "LIMIT", 0, MOST_TYPES) for key in keys])
+        found: dict[str, list[str]] = {}
+        for queue, names in zip(queues, rows, strict=True):
+            for name in names if isinstance(names, list) else ():
+                found.setdefault(name.decode(errors="replace"), []).append(queue)
+        return dict(sorted(found.items())[:MOST_TYPES])
+
     def where(self, keys: QueueKeys, task_id: str) -> tuple[str, bytes] | None:
         """Return the place letter and the entry id of a task, None when the index does not know it."""
         [place] = self._ask([("HGET", keys.index, task_id)])
@@ -134,7 +183,8 @@ class Inspector:
     def cancel(self, queue: str, task_id: str) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
         task = self.task(queue, task_id)
-        call = self._backend.broker(queue).cancel(task_id, task.idempotency_key if task else "")
+        kept = write(recode(task), task, "", 0, b"") if task else ""
+        call = self._backend.broker(queue).cancel(task_id, task.idempotency_key if task else "", kept)
         return str(self._link.call(call).decode())
 
     def workers(self) -> list[WorkerProcess]:
@@ -154,7 +204,7 @@ class Inspector:
         for name, reply in zip(names, facts, strict=True):
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
-            found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in queues[name])))
+            found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in queues[name]), expiry[name]))
         return found
 
 

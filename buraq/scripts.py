@@ -13,6 +13,7 @@ from typing import NamedTuple
 Argument = str | bytes | int
 
 _DECLARED = re.compile(r"^-- (KEYS|ARGV)\[(\d+)(\+?)\]", re.MULTILINE)
+_USES = re.compile(r"^--.*\bUses ([a-z, ]+)\.$", re.MULTILINE)
 
 
 class Call(NamedTuple):
@@ -65,5 +66,17 @@ def parse(name: str, source: str) -> Script:
 
 @cache
 def load(name: str) -> Script:
-    """Return the transition `name`, from `lua/<name>.lua`."""
-    return parse(name, (files("buraq") / "lua" / f"{name}.lua").read_text(encoding="utf-8"))
+    """Return the transition `name`, from `lua/<name>.lua`, with the functions that its header says it uses."""
+    return parse(name, complete(_read(name)))
+
+
+def complete(source: str) -> str:
+    """Put the functions of `lua/parts/` that a header names ("Uses count, keep.") between header and body."""
+    header, _, body = source.partition("\n\n")
+    uses = _USES.search(header)
+    parts = [_read(f"parts/{part}") for part in uses[1].split(", ")] if uses else []
+    return "\n".join([f"{header}\n", *parts, body])
+
+
+def _read(name: str) -> str:
+    return (files("buraq") / "lua" / f"{name}.lua").read_text(encoding="utf-8")

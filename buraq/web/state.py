@@ -13,8 +13,11 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.events import Feed
 from buraq.inspector import Inspector
 from buraq.metrics import QueueCollector
+from buraq.redaction import Redaction
 from buraq.web.limits import RateLimit
 from buraq.web.streams import Streams
+from buraq.web.v1.call import dumps
+from buraq.web.v1.queues import overview
 
 PROBE_TIMEOUT = 0.8  # seconds to connect, and again to answer
 DEADLINE = 1.8  # seconds after which no answer is a no: health has two
@@ -66,7 +69,10 @@ class ApiState:
     def __init__(self, backend: Backend) -> None:
         self.probe = Probe(backend.server)
         self.inspector = Inspector(backend)
-        self.streams = Streams(Feed(backend.server, backend.config.events_channel))
+        self.streams = Streams(
+            Feed(backend.server, backend.config.events_channel), lambda: dumps(overview(backend, self.inspector))
+        )
+        self.redaction = Redaction(backend.config.redact_keys)
         self.rate_limit = RateLimit(backend.server, backend.names.limits)
 
     @cached_property

@@ -29,6 +29,7 @@ class Control(Loop):
         self._worker = worker
         self._link = link
         self._types_written = 0.0
+        self._wakes = 0
 
     def step(self) -> None:
         """Do what is due."""
@@ -55,7 +56,8 @@ class Control(Loop):
 
     def _look_for_queues(self) -> None:
         backend = self._worker.app.backend
-        [names] = self._link.commands([("SMEMBERS", backend.names.queues)])
+        names, paused = self._link.commands([("SMEMBERS", backend.names.queues), ("HKEYS", backend.names.paused)])
+        self._honour(frozenset(map(bytes.decode, paused)) if isinstance(paused, list) else frozenset())
         if isinstance(names, list | set):
             self.seen = {name.decode(errors="replace") for name in names}
             self.looked = True
@@ -63,6 +65,16 @@ class Control(Loop):
         self._worker.facts.queues = ",".join(wanted)
         if [broker.keys.name for broker in self._worker.lease.brokers] != wanted:
             self._worker.lease.brokers = tuple(backend.broker(name) for name in wanted)
+
+    def _honour(self, paused: frozenset[str]) -> None:
+        """Have the fetcher leave paused queues alone. What it waits for on them now is called off."""
+        fetcher = self._worker.fetcher
+        if fetcher.paused != paused:
+            fetcher.paused = paused
+            self._wakes = 2  # the first may come just before it begins to wait
+        if self._wakes:
+            self._wakes -= 1
+            fetcher.wake()
 
     def _write_types(self) -> None:
         """Say which task types live here, on each queue, and that the queues exist."""

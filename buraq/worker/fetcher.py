@@ -70,7 +70,10 @@ class Fetcher(Loop):
         )
         self._suspects_at = 0.0  # when suspects were last asked for
         self._crowded = False  # whether one was handed back, which must not come again and again
-        self.brokers: tuple[Broker, ...] = ()  # the queues that are fetched from
+        self.brokers: tuple[Broker, ...] = ()  # the queues that this process knows of
+        self.open: tuple[Broker, ...] = ()  # those that are fetched from
+        self.paused: frozenset[str] | None = frozenset()  # names; None while nobody has looked which there are
+        self._seen_paused = self.paused
         self._turn = 0
         self._broken = False
         self._reconciled = 0.0
@@ -80,11 +83,12 @@ class Fetcher(Loop):
 
     def step(self) -> None:
         """Reconcile if need be, then fetch what free slots can start, or wait for work or for a slot."""
-        if not self._lease.valid or not self._lease.covered:
+        if not self._lease.valid or not self._lease.covered or self.paused is None:
             self._stopping.wait(0.02)
             return
-        if self.brokers != self._lease.covered:
-            self.brokers, self.quiet_walks = self._lease.covered, 0
+        if self.brokers != self._lease.covered or self._seen_paused != self.paused:
+            self.brokers, self._seen_paused, self.quiet_walks = self._lease.covered, self.paused, 0
+            self.open = tuple(broker for broker in self.brokers if broker.keys.name not in self.paused)
         try:
             self._fetch()
         except Unreachable:
@@ -104,10 +108,13 @@ class Fetcher(Loop):
             if self._free() <= 0 or self.held_up():
                 self.room.wait(1.0)
             return
-        found = self.walk(free)
+        found = self.walk(free) if self.open else 0
         self.quiet_walks = 0 if found else self.quiet_walks + 1
         if not found and not self.stopping:
-            self._wait_for_work()
+            if self.open:
+                self._wait_for_work()
+            else:
+                self._stopping.wait(0.1)
 
     def _make_groups(self, broker: Broker) -> None:
         for reply in self._link.commands(broker.group_commands()):
@@ -120,7 +127,7 @@ class Fetcher(Loop):
         epoch = self._lease.epoch
         self._turn += 1
         if self._busy is not None:
-            plan = shares(self._busy, len(self.brokers), min(free, self._batch), self._fairness)
+            plan = shares(self._busy, len(self.open), min(free, self._batch), self._fairness)
             if plan is not None:
                 return self._walk_at_once(plan, self._busy, epoch)
         return self._walk_in_turn(free, epoch)
@@ -178,8 +185,8 @@ class Fetcher(Loop):
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
-        start = self._turn % len(self.brokers)
-        turned = self.brokers[start:] + self.brokers[:start]
+        start = self._turn % len(self.open)
+        turned = self.open[start:] + self.open[:start]
         return [(broker, letter) for letter in letters for broker in turned]
 
     def _read(self, streams: list[tuple[Broker, str]], budget: int, epoch: int) -> int:

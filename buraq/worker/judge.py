@@ -52,7 +52,7 @@ def failed(task: Task, error: BaseException, policy: Policy, rand: Callable[[], 
     asked = error.after if isinstance(error, Retry) else None
     delay = policy.delay(task.attempt, rand) if asked is None else asked
     payload = recode(task, current_retries=task.current_retries + 1, error=text)
-    return Retried(milliseconds(delay), payload, True, text)
+    return Retried(milliseconds(delay), payload, True, text, trace(error))
 
 
 def put_off(task: Task, seconds: float) -> Retried:

@@ -25,6 +25,7 @@ from buraq.scripts import Call, load
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Duplicate, Outcome, Retried
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
+from buraq.worker.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Group(NamedTuple):
     broker: Broker
     batch: list[Delivery]
     part: int
+    sums: str = ""  # what its runs add to the statistics
 
 
 class Round(NamedTuple):
@@ -67,12 +69,14 @@ class Settler(Loop):
         holdings: Holdings,
         broker: Callable[[str], Broker],
         confirmed: Callable[[list[Delivery], frozenset[int], bool], None],
+        recorder: Recorder | None = None,
     ) -> None:
         super().__init__()
         self._worker = worker
         self._holdings = holdings
         self._broker = broker
         self._confirmed = confirmed
+        self._recorder = recorder or Recorder(worker, 0)
         self._link: Link = server.link()
         self._work = Event()
         self._notes = Notes(worker)
@@ -168,7 +172,7 @@ class Settler(Loop):
     def _call(self, group: Group, number: int) -> Call:
         for delivery in group.batch:
             delivery.note = self._notes.end(delivery) if self._watched else ""
-        return group.broker.settle(group.batch, self._worker, number, group.part)
+        return group.broker.settle(group.batch, self._worker, number, group.part, group.sums)
 
     def _announcements(self, started: list[Delivery]) -> list[Call]:
         pairs = [(delivery.task.id, self._notes.start(delivery)) for delivery in started if delivery.task is not None]
@@ -206,7 +210,7 @@ class Settler(Loop):
             sizes[lane] += size
             if outcome is COMPLETED:
                 stream, batch = delivery.key[0], group.batch
-        return groups
+        return [group._replace(sums=self._recorder.prepare(group.batch)) for group in groups]
 
     def _take_in(self, told: list[Any], replies: list[Any]) -> None:
         """Forget what is settled.
@@ -259,7 +263,7 @@ def _size(delivery: Delivery) -> int:
     if isinstance(outcome, Completed):
         return len(outcome.result or b"")
     if isinstance(outcome, Retried):
-        return len(outcome.payload)
+        return len(outcome.payload) + len(outcome.traceback)
     if isinstance(outcome, Dead):
         return len(delivery.raw or b"") + len(outcome.traceback)
     return len(delivery.raw or b"")

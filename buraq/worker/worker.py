@@ -29,6 +29,7 @@ from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.recorder import Recorder
 from buraq.worker.reports import Reports
 from buraq.worker.sandbox import Origin
 from buraq.worker.settler import Settler
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
 UNSETTLED_MOST = 1000  # outcomes that are not written yet
 _BURST_BLOCK = 0.05
+_TURN = 0.05  # seconds between two signs of the hub
 
 
 def process_name(consumer_name: str) -> str:
@@ -82,13 +84,14 @@ class Worker:
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._room = Event()  # set when a slot frees, and when outcomes are written
         self.holdings = Holdings()
-        self.facts = Facts(concurrency or config.worker_count, self._in_flight)
+        self.facts = Facts(concurrency or config.worker_count, self._in_flight, config.lease_ttl)
         self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
         self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, self.guard)
         processes = cpu_processes or config.cpu_processes
         self.children = Children(app, origin, processes, lambda: self.slots.stopping) if origin else None
-        self._accounts = Accounts(self.metrics, app.registry, self.lease)
-        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed)
+        self._accounts = Accounts(self.metrics, app.registry, self.facts.done)
+        recorder = Recorder(self.name, config.history_length, lambda: self.lease.clock_ahead_ms)
+        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed, recorder)
         self.slots = Slots(
             app,
             self.lease,
@@ -114,6 +117,7 @@ class Worker:
             cohort=cohort_of(self.slots.concurrency) if self.children else 1,
         )
         # What has run and is not written runs again after a crash: not too much of that.
+        self.fetcher.paused = None  # the control looks which queues are
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
         # One each: on one they all share, a server that hangs would have each wait for the others' timeouts too, and
         # the health answer would take loops that wait for loops that have died.
@@ -173,8 +177,10 @@ class Worker:
     def _turn(self) -> None:
         """Show the lease thread that the hub turns."""
         while True:
+            now = time.monotonic()
+            self.facts.lag.note(now, max(0.0, now - self.guard.turned - _TURN))
             self.guard.turn()
-            gevent.sleep(0.05)
+            gevent.sleep(_TURN)
 
     def _supervised(self, loop: Loop) -> None:
         try:

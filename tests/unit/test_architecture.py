@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values setting config keys retry task options log",
+    "version errors values setting config keys retry task options log attempts groups records redaction statistics",
     "scripts wire connection",
-    "broker batch producer events backend inspector deadletters legacy handle",
+    "broker batch producer events backend inspector newest deadletters pauses audit operations history known browse "
+    "legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -29,7 +30,14 @@ NEIGHBOURS = {
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
     "inspector": {"broker", "backend"},
+    "newest": {"backend"},
     "deadletters": {"broker", "backend"},
+    "pauses": {"backend"},
+    "audit": {"backend"},
+    "operations": {"backend", "deadletters"},
+    "history": {"backend", "newest"},
+    "known": {"deadletters", "history"},
+    "browse": {"backend", "deadletters", "history", "known", "newest"},
     "legacy": {"backend"},
     "handle": {"backend", "inspector"},
     "function": {"envelope"},

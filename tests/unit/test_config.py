@@ -63,6 +63,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "dlq_max_age": None,
         "dlq_max_length": None,
         "enable_mock_tasks": False,
+        "history_length": 10_000,
         "mock_task_interval": 2.0,
         "api_port": {"host": "0.0.0.0", "port": 8080},
         "metrics_port": {"host": "0.0.0.0", "port": 2112},
@@ -70,6 +71,10 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "read_key": "",
         "read_only": False,
         "cors_origins": ("http://localhost:3000",),
+        "redact_keys": (
+            *("password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey"),
+            *("credential", "authorization", "cookie", "cardnumber", "cvv", "cvc"),
+        ),
         "trusted_proxies": 0,
         "log_format": None,
         "log_level": "info",

@@ -181,7 +181,14 @@ def test_the_keys_are_those_of_the_code() -> None:
         *(keys.dlq, keys.scheduled, keys.tasks, keys.index, keys.leases, keys.types),
         *(keys.worker("<name>"), keys.settled("<name>"), keys.accepted("<producer>"), keys.result("<id>")),
         keys.owner("<key>"),
-        *(Names("<stream_name>").queues, Names("<stream_name>").limits),
+        *(keys.statistics, keys.groups, *keys.histories.values(), keys.finished),
+        *(Names("<stream_name>").queues, Names("<stream_name>").limits, Names("<stream_name>").audit),
+        *(
+            Names("<stream_name>").operations,
+            Names("<stream_name>").operation("<id>"),
+            Names("<stream_name>").runner("<id>"),
+            Names("<stream_name>").paused,
+        ),
     }
     # Every name that the class has was asked for: one that is added has to be shown, too.
     asked = {
@@ -196,7 +203,7 @@ def test_the_keys_are_those_of_the_code() -> None:
         "settled",
         "accepted",
     }
-    asked |= {"result", "owner"}
+    asked |= {"result", "owner", "statistics", "groups", "histories", "finished"}
     assert {name for name in vars(QueueKeys) if not name.startswith("_")} == asked
     assert {row[0].strip("`") for row in table(DOCS / "redis-streams.md", "key")} == made
 

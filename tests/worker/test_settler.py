@@ -172,6 +172,7 @@ def test_a_delivery_that_could_not_be_read_is_buried_as_it_was(
 
     [letter] = dead_letters(redis, keys)
     assert letter.pop("died_at")
+    assert letter.pop("group")
     assert letter == {"reason": "undecodable", "error": "no payload", "body": "not ours", "x": "1"}
 
 

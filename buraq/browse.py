@@ -1,0 +1,212 @@
+"""Tasks as people look at them: one by its id, and lists of those in a state, page by page.
+
+A page costs the same however many tasks there are: it ends after so many entries looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from buraq.backend import Backend
+from buraq.deadletters import of_entry
+from buraq.history import History
+from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, QueueKeys
+from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
+from buraq.newest import Place, newest_first
+
+LOOKED_AT, BYTES = 1000, 4 << 20  # entries and bytes of a page
+CHUNK = 100  # entries that are read at once
+LIVE = ("waiting", "running", "scheduled")
+STATES = ("scheduled", "waiting", "running", "completed", "failed", "dead", "cancelled")
+
+
+class Page(NamedTuple):
+    """A part of a list: what was found, where to go on (None at its end), and how many entries were looked at."""
+
+    items: list[KnownTask]
+    next: list[Any] | None
+    scanned: int
+
+
+Seen = tuple[list[Any], int, KnownTask | None]  # where to go on after it, bytes, and what it is
+
+
+class Tasks:
+    """Looks tasks up. Raises one of `connection.Unreachable` when the server is away."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._link = backend.server.shared
+        self._group = backend.config.group_name
+        self.history = History(backend)
+
+    # -- one
+
+    def find(self, queues: Sequence[str], task_id: str) -> KnownTask | None:
+        """Return a task of the first queue that has it, else of the first whose history does."""
+        keys = [self._backend.names.queue(queue) for queue in queues]
+        places = self._link.commands([("HGET", key.index, task_id) for key in keys])
+        for key, place in zip(keys, places, strict=True):
+            found = self._at(key, task_id, place.decode()) if isinstance(place, bytes) and place else None
+            if found is not None:
+                return found
+        ended = self.history.find(queues, task_id)
+        return of_record(ended) if ended is not None else None
+
+    def _at(self, keys: QueueKeys, task_id: str, place: str) -> KnownTask | None:
+        """Return the task at the place that the index names, None when it is no longer there."""
+        letter, entry = place[:1], place[1:]
+        if letter == SCHEDULED:
+            due, payload = self._link.commands([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
+            return scheduled(keys, due, payload, place) if isinstance(due, bytes) else None
+        stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
+        if stream is None:
+            return None
+        asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, self._group, entry, entry, 1), ("TIME",)]
+        body, pending, clock = self._link.commands(asked)
+        if not isinstance(body, list) or not body:
+            return None
+        if letter == DEAD:
+            return of_letter(keys, of_entry(*body[0]))
+        holder = pending[0] if isinstance(pending, list) and pending else None
+        found, words = body[0]
+        return in_stream(keys, letter, found, words, holder, _ms(clock))
+
+    # -- lists
+
+    def page(
+        self,
+        state: str,
+        queues: Sequence[str],
+        cursor: list[Any] | None = None,
+        limit: int = 50,
+        wanted: Callable[[KnownTask], bool] = lambda task: True,
+        worker: str = "",
+    ) -> Page:
+        """Return the next at most `limit` tasks in a state that are `wanted`; `worker` with running ones only."""
+        items: list[KnownTask] = []
+        place, scanned, size = cursor, 0, 0
+        for place, read, task in self._walk(state, list(queues), cursor, limit, worker):
+            scanned, size = scanned + 1, size + read
+            if task is not None and wanted(task):
+                items.append(task)
+            if len(items) == limit or scanned == LOOKED_AT or size > BYTES:
+                return Page(items, place, scanned)
+        return Page(items, None, scanned)
+
+    def count(self, state: str, queues: Sequence[str]) -> int | None:
+        """Return how many tasks are in a state that has a count of its own; None for waiting and running."""
+        if state in LIVE[:2]:
+            return None
+        if state in HISTORIES.values() and state != "dead":
+            return self.history.count(queues, state)
+        keys = [self._backend.names.queue(queue) for queue in queues]
+        asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
+        return sum(n for n in self._link.commands(asked) if isinstance(n, int))
+
+    def _walk(self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str) -> Iterator[Seen]:
+        if state in LIVE:
+            yield from self._live(state, queues, cursor, worker)
+            return
+        after = Place(*cursor) if cursor else None
+        if state == "dead":
+            streams = {queue: self._backend.names.queue(queue).dlq for queue in queues}
+            for one in newest_first(self._backend, streams, after, first):
+                letter = of_entry(one.place.entry.encode(), [word for pair in one.fields.items() for word in pair])
+                yield list(one.place), one.size, of_letter(self._backend.names.queue(one.place.queue), letter)
+        else:
+            for place, size, ended in self.history.newest(queues, state, after, first):
+                yield list(place), size, of_record(ended) if ended else None
+
+    def _live(self, state: str, queues: list[str], cursor: list[Any] | None, worker: str) -> Iterator[Seen]:
+        """Go through the queues one after another, and through the streams of each as workers take from them."""
+        letters = (SCHEDULED,) if state == "scheduled" else LETTERS
+        at_queue, at_letter, at = cursor or ("", "", None)
+        begun = cursor is None
+        for queue in queues:
+            for letter in letters:
+                if not begun and (queue, letter) != (at_queue, at_letter):
+                    continue
+                after, begun = (None, True) if begun else (at, True)
+                keys = self._backend.names.queue(queue)
+                if state == "scheduled":
+                    found = self._scheduled(keys, after)
+                elif state == "running":
+                    found = self._running(keys, letter, after, worker)
+                else:
+                    found = self._waiting(keys, letter, after)
+                for place, size, task in found:
+                    yield [queue, letter, place], size, task
+
+    def _waiting(self, keys: QueueKeys, letter: str, after: str | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        stream = keys.streams[letter]
+        asked = [("XINFO", "GROUPS", stream), ("TIME",)]
+        groups, clock = self._link.commands(asked)
+        delivered = "0-0"
+        for row in groups if isinstance(groups, list) else ():
+            facts = dict(zip(row[::2], row[1::2], strict=False))
+            if facts[b"name"] == self._group.encode():
+                delivered = facts[b"last-delivered-id"].decode()
+        start = max(after or "0-0", delivered, key=_order)
+        while True:
+            [rows] = self._link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
+            for entry, fields in _checked(rows):
+                start = entry.decode()
+                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, _ms(clock))
+            if len(rows) < CHUNK:
+                return
+
+    def _running(
+        self, keys: QueueKeys, letter: str, after: str | None, worker: str
+    ) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        stream, consumer = keys.streams[letter], (worker,) if worker else ()
+        start = f"({after}" if after else "-"
+        while True:
+            held, clock = self._link.commands(
+                [("XPENDING", stream, self._group, start, "+", CHUNK, *consumer), ("TIME",)]
+            )
+            rows = held if isinstance(held, list) else []  # no stream or no group: nothing runs
+            bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in rows]) if rows else []
+            for row, body in zip(rows, bodies, strict=True):
+                start = f"({row[0].decode()}"
+                fields = body[0][1] if isinstance(body, list) and body else []
+                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, _ms(clock))
+            if len(rows) < CHUNK:
+                return
+
+    def _scheduled(self, keys: QueueKeys, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        """Go through what is due later. Those that are due at one time are told apart by their number."""
+        score, skip = after or ("-inf", 0)
+        while True:
+            asked = ("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
+            [rows] = self._link.commands([asked])
+            ids, dues = _checked(rows)[::2], _checked(rows)[1::2]
+            if not ids:
+                return
+            payloads, places = self._link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
+            for due, payload, place in zip(dues, _checked(payloads), _checked(places), strict=True):
+                score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
+                task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
+                yield [score, skip], len(payload or b""), task
+            if len(ids) < CHUNK:
+                return
+
+
+def _checked(reply: Any) -> list[Any]:
+    if isinstance(reply, Exception):
+        raise reply
+    return list(reply)
+
+
+def _size(words: list[bytes]) -> int:
+    return sum(map(len, words))
+
+
+def _order(entry: str) -> tuple[int, int]:
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq or 0)
+
+
+def _ms(clock: Any) -> int:
+    return int(clock[0]) * 1000 + int(clock[1]) // 1000
