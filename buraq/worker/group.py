@@ -149,7 +149,8 @@ def import_all() -> None:
     codecs.lookup("idna")
     codecs.lookup("ascii")
     for script in files("buraq").joinpath("lua").iterdir():
-        load(script.name.removesuffix(".lua"))
+        if script.is_file():
+            load(script.name.removesuffix(".lua"))
 
 
 def run(options: GroupOptions) -> int:
