@@ -17,6 +17,8 @@ export async function serve({ port = 4173, prefix = "" } = {}) {
     env: { ...process.env, FAKE_PREFIX: prefix },
     stdio: ["ignore", "ignore", "inherit"],
   });
+  process.on("exit", () => child.kill());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
   const url = `http://localhost:${port}${prefix}/`;
   for (let tries = 0; ; tries++) {
     const up = await fetch(url)

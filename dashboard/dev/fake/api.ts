@@ -197,7 +197,7 @@ export class FakeApi {
     });
     this.#on("GET", "/api/stream", ({ request, response, query }) => {
       if (this.modes.noStream) throw new Refused(503, "3 streams are open, and there is no room for more");
-      stream(request, response, query, world, () => this.#overview());
+      stream(request, response, query, world, () => this.#overview(), this.modes);
       return NOTHING;
     });
     this.#on("GET", "/api/v1/overview", () => this.#overview());

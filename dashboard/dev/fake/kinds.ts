@@ -77,9 +77,9 @@ export const KINDS: readonly Kind[] = [
   {
     type: "reports.generate_monthly_statement",
     queue: "bulk",
-    weight: 5,
+    weight: 8,
     priority: "low",
-    runs: [900, 4200],
+    runs: [900, 5200],
     fails: 0.02,
     maxRetries: 1,
     reason: "exhausted",

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Event, Overview } from "../../src/api/schema.ts";
+import type { Modes } from "./access.ts";
 import type { World } from "./world.ts";
 
 /** The event stream: single events by type, at most `limit` a second, and the aggregate once a second. */
@@ -9,6 +10,7 @@ export function stream(
   query: URLSearchParams,
   world: World,
   overview: () => Overview,
+  modes: Modes,
 ): void {
   const wanted = query.get("types")?.split(",");
   const limit = Number(query.get("limit") ?? Number.POSITIVE_INFINITY);
@@ -26,6 +28,8 @@ export function stream(
     response.write(`id: ${event.at}\ndata: ${JSON.stringify(event)}\n\n`);
   };
   const second = () => {
+    if (modes.server === "gone") request.socket.destroy();
+    if (modes.server !== "ok") return;
     if (skipped) response.write(`event: skipped\ndata: {"type":"skipped","count":${skipped}}\n\n`);
     sent = skipped = 0;
     if (wanted?.includes("stats")) response.write(`event: stats\ndata: ${JSON.stringify(overview())}\n\n`);

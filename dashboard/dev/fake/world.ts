@@ -61,14 +61,20 @@ export class World {
       ["web-7f9c-a04e", "worker-7f9c"],
       ["web-b812-91c7", "worker-b812"],
     ] as const) {
-      this.addWorker(id, host);
+      this.addWorker(
+        id,
+        host,
+        host === "worker-b812" ? ["bulk"] : ["default", "mail"],
+        host === "worker-b812" ? 12 : 100,
+      );
     }
     this.#bury(640);
     for (let i = 0; i < 500; i++) this.enqueue(this.random.weighted(KINDS), Date.now() - this.random.between(0, 4000));
+    for (let i = 0; i < 170; i++) this.enqueue(KINDS[4] ?? this.random.pick(KINDS), Date.now() - 45_000 + i * 260);
     for (let i = 0; i < 40; i++) this.step(Date.now() - 4000 + i * TICK_MS);
   }
 
-  addWorker(id: string, hostname: string, queues: string[] = [...QUEUES]): void {
+  addWorker(id: string, hostname: string, queues: string[] = [...QUEUES], concurrency = 100): void {
     const now = Date.now();
     this.workers.push({
       diedAt: 0,
@@ -81,7 +87,7 @@ export class World {
         started_at: iso(now - this.random.between(2, 60) * 3_600_000),
         seen_at: iso(now),
         queues,
-        concurrency: 100,
+        concurrency,
         in_flight: 0,
         cpu_percent: 22,
         memory_bytes: Math.round(this.random.between(78, 132) * 1e6),
@@ -191,6 +197,7 @@ export class World {
     const worker = this.workers.find((one) => one.facts.id === id);
     if (!worker) return;
     worker.facts.status = "lost";
+    worker.facts.rates = null;
     worker.diedAt = Date.now();
     for (const task of this.tasks.values()) {
       if (task.state !== "running" || task.worker !== id) continue;
@@ -233,7 +240,7 @@ export class World {
     const room = new Map(active.map((one) => [one, (one.facts.concurrency ?? 0) - (one.facts.in_flight ?? 0)]));
     const waiting = [...this.tasks.values()].filter((task) => task.state === "waiting" && !this.paused.has(task.queue));
     waiting.sort((a, b) => lines.indexOf(a.line) - lines.indexOf(b.line) || a.since - b.since);
-    for (const task of waiting.slice(0, 60)) {
+    for (const task of waiting.slice(0, 400)) {
       const free = active.filter((one) => (room.get(one) ?? 0) > 0 && one.facts.queues.includes(task.queue));
       if (!free.length) continue;
       const worker = this.random.pick(free);
@@ -332,7 +339,7 @@ export class World {
       facts.in_flight = [...this.tasks.values()].filter((t) => t.state === "running" && t.worker === facts.id).length;
       const load = (facts.in_flight / (facts.concurrency ?? 100)) * 100;
       facts.cpu_percent =
-        Math.round((0.9 * (facts.cpu_percent ?? 0) + 0.1 * (8 + load * 1.4 + this.random.between(0, 22))) * 10) / 10;
+        Math.round((0.9 * (facts.cpu_percent ?? 0) + 0.1 * (8 + load * 0.6 + this.random.between(0, 22))) * 10) / 10;
       facts.hub_lag_ms = Math.round((0.95 * (facts.hub_lag_ms ?? 0) + 0.05 * this.random.between(1, 14)) * 10) / 10;
       facts.seen_at = iso(now);
     }
@@ -368,7 +375,7 @@ export class World {
       task.worker = this.random.pick(this.workers).facts.id;
       task.slot = this.random.whole(0, 99);
       for (let n = 1; n <= task.attempt; n++) {
-        const failed = { ...task, attempt: n, startedAt: died - (task.attempt - n) * 4000 * n - 500 };
+        const failed = { ...task, attempt: n, startedAt: died - (2 ** (task.attempt - n) - 1) * 1900 - 500 };
         task.attempts.unshift(
           this.#attempt(failed, "failed", failed.startedAt + this.random.between(40, 480), kind.error(this.random)),
         );

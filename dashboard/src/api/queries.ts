@@ -2,6 +2,8 @@
 
 import {
   keepPreviousData,
+  MutationCache,
+  QueryCache,
   QueryClient,
   type UseQueryResult,
   useInfiniteQuery,
@@ -15,7 +17,14 @@ import { complain, say } from "../ui/toast";
 import { type Ask, ask, Problem } from "./client";
 import type { Operations } from "./schema";
 
+function doubted(error: Error): void {
+  if (error instanceof Problem && (error.status === 0 || error.status === 503 || error.status === 401))
+    void link.doubt();
+}
+
 export const cache = new QueryClient({
+  queryCache: new QueryCache({ onError: doubted }),
+  mutationCache: new MutationCache({ onError: doubted }),
   defaultOptions: {
     queries: {
       // No connection and an absent server are the link's business; it has all asked again when they are over.

@@ -40,7 +40,7 @@ const show = (ms: number | null) => (ms === null ? "–" : written(ms));
 function options(colour: (name: string) => string): Omit<uPlot.Options, "width" | "height"> {
   return {
     legend: { show: false },
-    padding: [8, 6, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 } },
     scales: { x: { time: true }, y: { distr: 3, range: (_, min, max) => bounds(min, max) } },
     axes: axes(colour, power).map((axis, n) => (n === 1 ? { ...axis, splits: powers } : axis)),

@@ -7,9 +7,9 @@ import { Readout } from "./readout";
 import { axes, stepName, stepTime, times } from "./series";
 
 const PARTS = [
-  ["completed", "Completed", "completed"],
-  ["retried", "Retried", "failed"],
-  ["dead", "Dead", "dead"],
+  ["completed", "Completed", "bar-completed"],
+  ["retried", "Retried", "bar-failed"],
+  ["dead", "Dead", "bar-dead"],
 ] as const;
 
 export function Throughput({ stats }: { stats: Statistics }) {
@@ -62,7 +62,7 @@ function options(colour: (name: string) => string): Omit<uPlot.Options, "width" 
   });
   return {
     legend: { show: false },
-    padding: [8, 6, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.08)] } },
     axes: axes(colour, short),

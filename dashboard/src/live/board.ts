@@ -178,6 +178,17 @@ export function settled(board: Board, at: number): Board {
   return { ...board, cards: new Map(stay.slice(-HELD).map((card) => [card.id, card])) };
 }
 
+/**
+ * Which card sits where in a column of `room` seats. A card keeps its seat until it goes, and one that comes takes the
+ * first that is free: what stays does not move.
+ */
+export function seated(seats: readonly (string | null)[], cards: readonly Card[], room: number): (string | null)[] {
+  const here = new Set(cards.map((card) => card.id));
+  const kept = Array.from({ length: room }, (_, n) => seats[n] ?? null).map((id) => (id && here.has(id) ? id : null));
+  const waiting = cards.filter((card) => !kept.includes(card.id)).map((card) => card.id);
+  return kept.map((id) => id ?? waiting.shift() ?? null);
+}
+
 /** The cards of a column, the newest first. */
 export function column(board: Board, name: Column): Card[] {
   return [...board.cards.values()].filter((card) => card.column === name).sort((a, b) => b.since - a.since);

@@ -53,6 +53,7 @@ export class LiveLink {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   #before = false; // whether it was ever there
+  #doubting = false;
   #round = 0; // what a probe answers is old when this has moved on
 
   /** `hear` gets all frames, and one of the kind `open` each time the stream begins anew. */
@@ -68,6 +69,17 @@ export class LiveLink {
     if (phase === "resting" || phase === "refused") this.state.set({ phase: "connecting" });
     if (phase === "given-up") this.state.set({ phase: "lost", tries: 1, before: this.#before });
     this.#open();
+  }
+
+  /** Somebody got no answer, or heard that Redis is away: find out whether that is so. */
+  async doubt(): Promise<void> {
+    const { phase } = this.state.get();
+    if (this.#doubting || (phase !== "live" && phase !== "asking")) return;
+    this.#doubting = true;
+    const round = this.#round;
+    const health = await this.#world.health();
+    this.#doubting = false;
+    if (round === this.#round && health !== "fine") this.#judge(health, true);
   }
 
   /** Hold no connection until `start`. */
@@ -125,10 +137,15 @@ export class LiveLink {
     this.#settle();
     const round = this.#round;
     const health = await this.#world.health();
-    if (round !== this.#round) return;
+    if (round === this.#round) this.#judge(health, wasOpen);
+  }
+
+  #judge(health: Health, wasOpen: boolean): void {
+    this.#settle();
     switch (health) {
       case "unreachable":
-        return this.#lost();
+        this.#lost();
+        return;
       case "away":
         this.state.set({ phase: "away", before: this.#before });
         this.#timer = setTimeout(() => void this.#failed(true), AWAY_MS);
@@ -137,7 +154,11 @@ export class LiveLink {
         this.state.set({ phase: "refused" });
         return;
       case "fine":
-        if (wasOpen) return this.#open(); // another process answers, or Redis is back
+        // Another process answers, or Redis is back.
+        if (wasOpen) {
+          this.#open();
+          return;
+        }
         this.state.set({ phase: "asking" });
         this.#timer = setTimeout(() => this.#open(), ASKING_MS);
     }

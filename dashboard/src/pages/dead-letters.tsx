@@ -182,7 +182,7 @@ function Groups({
                 <td className="number">
                   <strong>{whole(one.count)}</strong>
                 </td>
-                <td>
+                <td className="groups-only-wide">
                   <Meter share={total ? one.count / total : 0} tone="dead" />
                 </td>
                 <td>
@@ -194,15 +194,15 @@ function Groups({
                 <td className="groups-error" title={one.error ?? undefined}>
                   <span>{one.error ?? <span className="faint">none</span>}</span>
                 </td>
-                <td>
+                <td className="groups-only-wide">
                   <span className="chip" title={REASONS[one.reason]}>
                     {one.reason}
                   </span>
                 </td>
-                <td className="number muted">
+                <td className="number muted groups-only-wide">
                   <Ago at={one.first_died_at} />
                 </td>
-                <td className="number muted">
+                <td className="number muted groups-only-wide">
                   <Ago at={one.last_died_at} />
                 </td>
                 {session.may_change && (

@@ -2,7 +2,7 @@ import "./live.css";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Event } from "../api/schema";
 import { now } from "../lib/clock";
-import { rate, shortId, span, whole } from "../lib/format";
+import { clock, moment, rate, shortId, span, whole } from "../lib/format";
 import { href, setQuery } from "../lib/router";
 import { useSelected, useStore } from "../lib/store";
 import { EMPTY_LOG, type Line, type Log, matching, record } from "../live/log";
@@ -115,19 +115,21 @@ function useLog(types: string, paused: boolean): { log: Log; held: number } {
   return { log, held };
 }
 
-const CLOCK = new Intl.DateTimeFormat("en-GB", {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  fractionalSecondDigits: 3,
-  hour12: false,
-});
+/** 13:04:59, and the milliseconds, which a phone has no room for. */
+function Moment({ at }: { at: number }) {
+  return (
+    <span className="numbers faint" title={moment(at)}>
+      {clock(at)}
+      <span className="wide-only">.{String(Math.floor(at) % 1000).padStart(3, "0")}</span>
+    </span>
+  );
+}
 
 function LogLine({ line }: { line: Line }) {
   if (!("event" in line)) {
     return (
       <div className="log-line log-gap">
-        <span className="numbers">{CLOCK.format(line.at)}</span>
+        <Moment at={line.at} />
         <span>
           {line.skipped === null
             ? "Events may be missing here: the stream began anew"
@@ -138,19 +140,17 @@ function LogLine({ line }: { line: Line }) {
   }
   const { event } = line;
   return (
-    <div className="log-line">
-      <span className="numbers faint">{CLOCK.format(line.at)}</span>
+    <a className="log-line" href={href(["tasks", event.task_id], { queue: event.queue })} data-row>
+      <Moment at={line.at} />
       <span className={`tone-${TONES[event.type]} toned log-type`}>{event.type}</span>
       <span className="cut">{event.task_type ?? ""}</span>
-      <a className="link cut log-id" href={href(["tasks", event.task_id], { queue: event.queue })} data-row>
-        <code>{shortId(event.task_id)}</code>
-      </a>
+      <code className="cut muted log-id">{shortId(event.task_id)}</code>
       <span className="cut faint log-queue">{event.queue}</span>
       <span className="numbers muted log-span">{event.duration_ms === undefined ? "" : span(event.duration_ms)}</span>
       <span className="cut muted log-more" title={event.error}>
         {event.error ?? <code className="faint">{event.worker_id}</code>}
       </span>
-    </div>
+    </a>
   );
 }
 

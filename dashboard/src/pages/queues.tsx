@@ -33,7 +33,7 @@ export function PauseButton({ queue }: { queue: Queue }) {
       }}
     >
       <Icon name={queue.paused ? "play" : "pause"} size={14} />
-      {queue.paused ? "Resume" : "Pause"}
+      <span className="wide-only">{queue.paused ? "Resume" : "Pause"}</span>
     </button>
   );
 }
@@ -63,15 +63,15 @@ export function Queues() {
           <tr>
             <th>Queue</th>
             <th className="number">Waiting</th>
-            <th aria-label="Waiting, the last minute" />
+            <th className="wide-only" aria-label="Waiting, the last minute" />
             <th className="number">Oldest</th>
             <th className="number">Running</th>
-            <th className="number">Scheduled</th>
+            <th className="number wide-only">Scheduled</th>
             <th className="number">Dead</th>
-            <th className="number">In</th>
-            <th className="number">Out</th>
-            <th className="number">Drained in</th>
-            <th className="number">Workers</th>
+            <th className="number wide-only">In</th>
+            <th className="number wide-only">Out</th>
+            <th className="number wide-only">Drained in</th>
+            <th className="number wide-only">Workers</th>
             <th aria-label="Actions" />
           </tr>
         </thead>
@@ -104,12 +104,12 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
         </span>
       </td>
       <td className="number">{whole(queue.waiting)}</td>
-      <td>
+      <td className="wide-only">
         <Sparkline values={depth} />
       </td>
       <td className="number">{queue.oldest_ms === null ? <span className="faint">–</span> : age(queue.oldest_ms)}</td>
       <td className="number">{whole(queue.running)}</td>
-      <td className="number">{whole(queue.scheduled)}</td>
+      <td className="number wide-only">{whole(queue.scheduled)}</td>
       <td className="number">
         {queue.dead ? (
           <a
@@ -123,12 +123,14 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
           "0"
         )}
       </td>
-      <td className="number">{rate(queue.rates.enqueued)}/s</td>
-      <td className="number">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
-      <td className="number">
+      <td className="number wide-only">{rate(queue.rates.enqueued)}/s</td>
+      <td className="number wide-only">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
+      <td className="number wide-only">
         {queue.waiting === 0 ? <span className="faint">–</span> : left === null ? "grows" : age(left)}
       </td>
-      <td className="number">{queue.workers ? short(queue.workers) : <span className="tone-dead toned">none</span>}</td>
+      <td className="number wide-only">
+        {queue.workers ? short(queue.workers) : <span className="tone-dead toned">none</span>}
+      </td>
       <td className="number">
         <PauseButton queue={queue} />
       </td>

@@ -152,7 +152,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
       {items.length > 0 ? (
         <Rows
           items={items}
-          height={38}
+          height={matchMedia("(max-width: 860px)").matches ? 52 : 38}
           label="Tasks"
           keyOf={(task) => `${task.queue}/${task.id}/${task.attempt}/${task.since}`}
           render={(task) => <Row task={task} state={state} />}
@@ -210,6 +210,10 @@ const last: Record<State, string> = {
   cancelled: "Cancelled",
 };
 
+const hasWorker = (state: State) => state === "running" || state === "completed";
+const hasRun = (state: State) => state === "completed" || state === "failed" || state === "dead";
+const hasError = (state: State) => state === "failed" || state === "dead";
+
 function Head({ state }: { state: State }) {
   return (
     <div className={`task-row task-head state-${state}`} aria-hidden="true">
@@ -217,47 +221,50 @@ function Head({ state }: { state: State }) {
       <span>Id</span>
       <span>Queue</span>
       <span>Attempt</span>
-      <span>{state === "running" || state === "completed" || state === "failed" ? "Worker" : "Priority"}</span>
-      <span className="number">{state === "completed" || state === "failed" || state === "dead" ? "Ran" : ""}</span>
+      {state !== "failed" && <span className="task-by">{hasWorker(state) ? "Worker" : "Priority"}</span>}
+      {hasRun(state) && <span className="number task-ran">Ran</span>}
       <span className="number">{last[state]}</span>
-      <span>{state === "failed" || state === "dead" ? "Error" : "Payload"}</span>
+      <span>{hasError(state) ? "Error" : "Payload"}</span>
     </div>
   );
 }
 
 function Row({ task, state }: { task: TaskSummary; state: State }) {
-  const ended = state === "completed" || state === "failed" || state === "dead";
   const to = task.dead_letter
     ? href(["dead-letters", task.dead_letter])
     : href(["tasks", task.id], { queue: task.queue });
   return (
     <a className={`task-row state-${state}`} href={to} data-row>
-      <span className="cut task-type">
+      <span className="task-type cut">
         <StateWord state={state === "failed" ? state : task.state} bare />
-        <span className="cut">{task.type}</span>
+        <span className="cut" title={task.type}>
+          {task.type}
+        </span>
       </span>
-      <code className="cut">{shortId(task.id)}</code>
-      <span className="cut muted">{task.queue}</span>
-      <span className="numbers muted">
+      <code className="task-id cut">{shortId(task.id)}</code>
+      <span className="task-queue cut muted">{task.queue}</span>
+      <span className="task-attempt numbers muted">
         {task.attempt}/{task.max_retries + 1}
         {task.deaths > 0 && (
-          <span className="tone-dead toned" title={`${task.deaths} deaths`}>{` +${task.deaths}†`}</span>
+          <span className="tone-dead toned" title={`${task.deaths} deaths`}>
+            {` +${task.deaths}†`}
+          </span>
         )}
       </span>
-      <span className="cut muted">
-        {state === "running" || state === "completed" || state === "failed" ? (
-          <code>{task.worker ?? ""}</code>
-        ) : (
-          <Priority task={task} />
-        )}
-      </span>
-      <span className="number numbers muted">{ended && <Span ms={task.duration_ms} />}</span>
-      <span className="number numbers">
+      {state !== "failed" && (
+        <span className="task-by cut muted">
+          {hasWorker(state) ? <code>{task.worker}</code> : <Priority task={task} />}
+        </span>
+      )}
+      {hasRun(state) && (
+        <span className="task-ran number numbers muted">
+          <Span ms={task.duration_ms} />
+        </span>
+      )}
+      <span className="task-at number numbers cut">
         <Ago at={state === "scheduled" ? task.due_at : task.since} />
       </span>
-      <span className="cut faint">
-        {state === "failed" || state === "dead" ? task.error : <code>{task.payload_preview}</code>}
-      </span>
+      <span className="task-more cut faint">{hasError(state) ? task.error : <code>{task.payload_preview}</code>}</span>
     </a>
   );
 }

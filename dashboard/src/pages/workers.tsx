@@ -39,12 +39,12 @@ export function Workers() {
             <th>Status</th>
             <th>Slots</th>
             <th>CPU</th>
-            <th className="number">Memory</th>
-            <th className="number">Hub lag</th>
-            <th className="number">Completed</th>
-            <th className="number">Failing</th>
-            <th>Queues</th>
-            <th className="number">Up</th>
+            <th className="number wide-only">Memory</th>
+            <th className="number wide-only">Hub lag</th>
+            <th className="number wide-only">Completed</th>
+            <th className="number wide-only">Failing</th>
+            <th className="wide-only">Queues</th>
+            <th className="number wide-only">Up</th>
           </tr>
         </thead>
         <tbody>
@@ -92,22 +92,22 @@ function WorkerRow({ worker }: { worker: Worker }) {
           </span>
         )}
       </td>
-      <td className="number">
+      <td className="number wide-only">
         <Maybe value={worker.memory_bytes} show={bytes} />
       </td>
-      <td className={(worker.hub_lag_ms ?? 0) > 100 ? "number tone-failed toned" : "number"}>
+      <td className={(worker.hub_lag_ms ?? 0) > 100 ? "number tone-failed toned wide-only" : "number wide-only"}>
         <Maybe value={worker.hub_lag_ms} show={span} />
       </td>
-      <td className="number">
+      <td className="number wide-only">
         <Maybe value={worker.rates?.completed ?? null} show={(value) => `${rate(value)}/s`} />
       </td>
-      <td className="number">
+      <td className="number wide-only">
         <Maybe
           value={worker.rates ? worker.rates.retried + worker.rates.dead : null}
           show={(value) => `${rate(value)}/s`}
         />
       </td>
-      <td>
+      <td className="wide-only">
         <span className="row wrap queues-chips">
           {worker.queues.slice(0, 4).map((queue) => (
             <span key={queue} className="chip">
@@ -117,7 +117,7 @@ function WorkerRow({ worker }: { worker: Worker }) {
           {worker.queues.length > 4 && <span className="faint">and {worker.queues.length - 4} more</span>}
         </span>
       </td>
-      <td className="number muted">
+      <td className="number muted wide-only">
         <Ago at={worker.started_at} />
       </td>
     </tr>

@@ -1,6 +1,7 @@
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { ask } from "../api/client";
 import { cache } from "../api/queries";
+import type { Session } from "../api/schema";
 import { short, whole } from "../lib/format";
 import { href, type Route } from "../lib/router";
 import { stopped, type Theme, theme } from "../lib/settings";
@@ -35,7 +36,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   useEffect(() => {
     document.title = `${inside ? `${inside} · ` : ""}${page?.label ?? "Buraq"} · Buraq`;
   }, [page, inside]);
-  const lost = state.phase === "lost" || state.phase === "given-up";
+  const old = (state.phase === "lost" || state.phase === "given-up") && state.before;
   const full = ["tasks", "live"].includes(route.path[0] ?? "") && !inside;
   return (
     <div className="app">
@@ -78,7 +79,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
         </header>
         <LostBanner link={state} />
         <OperationBar />
-        <main id="content" tabIndex={-1} className={`${full ? "content full" : "content"}${lost ? " stale" : ""}`}>
+        <main id="content" tabIndex={-1} className={`${full ? "content full" : "content"}${old ? " stale" : ""}`}>
           {children}
         </main>
       </div>
@@ -89,13 +90,19 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
 }
 
 function Side({ current }: { current: string }) {
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the views are a strip that scrolls.
+    if (current) nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [current]);
+
   return (
     <div className="side">
       <div className="brand">
         <Mark />
         Buraq
       </div>
-      <nav className="nav" aria-label="Views">
+      <nav className="nav" aria-label="Views" ref={nav}>
         {PAGES.map((page) => (
           <a
             key={page.path}
@@ -149,9 +156,9 @@ const PULSES: Record<Link["phase"], [tone: string, text: string]> = {
   connecting: ["waiting", "Connecting…"],
   live: ["completed", "Live"],
   asking: ["waiting", "Every 2 s"],
-  lost: ["dead", "No connection"],
-  "given-up": ["dead", "No connection"],
-  away: ["dead", "Redis is away"],
+  lost: ["dead", "Offline"],
+  "given-up": ["dead", "Offline"],
+  away: ["dead", "Redis away"],
   refused: ["waiting", "Signed out"],
   resting: ["cancelled", "Stopped"],
 };
@@ -189,15 +196,7 @@ function Who() {
   };
   return (
     <div className="who" title={session.why_not ?? undefined}>
-      <span className="who-name cut">
-        {session.read_only
-          ? "Read-only"
-          : session.may_change
-            ? session.who
-            : session.can_sign_in
-              ? "Reading"
-              : "Reading only"}
-      </span>
+      <span className="who-name cut">{whoText(session)}</span>
       {session.can_sign_in && (
         <button type="button" className="button small" onClick={() => setAsking(true)}>
           <Icon name="key" size={14} />
@@ -213,4 +212,10 @@ function Who() {
       {asking && <SignInDialog onClose={() => setAsking(false)} />}
     </div>
   );
+}
+
+function whoText({ read_only, may_change, can_sign_in, who }: Session): string {
+  if (read_only) return "Read-only";
+  if (may_change) return `You: ${who}`;
+  return can_sign_in ? "Reading" : "Reading only";
 }

@@ -40,12 +40,17 @@ export function Dialog({
       <form onSubmit={submit} style={{ display: "contents" }}>
         <div className="dialog-head">
           <h2 id={heading}>{title}</h2>
-          <button type="button" className="button plain small only-icon push" aria-label="Close" onClick={onClose}>
-            <Icon name="close" />
-          </button>
         </div>
         <div className="dialog-body">{children}</div>
         {foot && <div className="dialog-foot">{foot}</div>}
+        <button
+          type="button"
+          className="button plain small only-icon dialog-close"
+          aria-label="Close"
+          onClick={onClose}
+        >
+          <Icon name="close" />
+        </button>
       </form>
     </dialog>
   );

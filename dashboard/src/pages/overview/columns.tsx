@@ -1,10 +1,10 @@
-import { useLayoutEffect, useRef } from "react";
+import { useLayoutEffect, useMemo, useRef } from "react";
 import type { Overview } from "../../api/schema";
 import { useNow } from "../../lib/clock";
 import { age, rate, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useStore } from "../../lib/store";
-import { type Board, type Card, COLUMNS, type Column, column } from "../../live/board";
+import { type Board, type Card, COLUMNS, type Column, column, seated } from "../../live/board";
 import { overview } from "../../live/source";
 import { Bone } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
@@ -65,7 +65,7 @@ export function Columns() {
 
 function FlowColumn({ name, board, count }: { name: Column; board: Board | null; count: number | null }) {
   const head = HEADS[name];
-  const cards = board ? column(board, name).slice(0, SHOWN) : null;
+  const cards = useSeats(name, board);
   return (
     <div className="flow-column">
       <h2>
@@ -76,16 +76,30 @@ function FlowColumn({ name, board, count }: { name: Column; board: Board | null;
         </a>
       </h2>
       <ol>
-        {cards?.map((card) => (
-          <li key={card.id} data-card={card.id}>
-            <TaskCard card={card} tone={head.tone} />
-          </li>
-        ))}
-        {cards?.length === 0 && <li className="flow-none">{head.none}</li>}
+        {count === 0 && cards?.every((card) => card === null) && <li className="flow-none">{head.none}</li>}
+        {cards?.map((card, seat) =>
+          card ? (
+            <li key={card.id} data-card={card.id} style={{ gridRow: seat + 1 }}>
+              <TaskCard card={card} tone={head.tone} />
+            </li>
+          ) : null,
+        )}
         {!cards && ["a", "b", "c", "d"].map((bone) => <Bone key={bone} height={44} />)}
       </ol>
     </div>
   );
+}
+
+/** The cards as they sit. Dead letters are a list, the newest on top; in the other two what stays does not move. */
+function useSeats(name: Column, board: Board | null): (Card | null)[] | null {
+  const seats = useRef<(string | null)[]>([]);
+  return useMemo(() => {
+    if (!board) return null;
+    const cards = column(board, name);
+    if (name === "dead") return cards.slice(0, SHOWN);
+    seats.current = seated(seats.current, cards, SHOWN);
+    return seats.current.map((id) => (id === null ? null : (board.cards.get(id) ?? null)));
+  }, [board, name]);
 }
 
 function TaskCard({ card, tone }: { card: Card; tone: string }) {

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { ask } from "../../api/client";
 import { now } from "../../lib/clock";
 import { Admission, advance, type Board, EMPTY, seed, settled } from "../../live/board";
-import { type Arrival, listen } from "../../live/source";
+import { type Arrival, link, listen } from "../../live/source";
 
 const TYPES = ["Pending", "Processing", "Completed", "Failed", "DLQ"];
 export const A_SECOND = 4; // new cards
@@ -28,7 +28,7 @@ class Follower {
   #show: (board: Board) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reseed: ReturnType<typeof setTimeout> | undefined;
-  #settle = setInterval(() => this.#put(settled(this.#board, now())), SETTLE_MS);
+  #settle = setInterval(() => this.#settleNow(), SETTLE_MS);
   #stop = new AbortController();
   #leave: () => void;
 
@@ -70,8 +70,8 @@ class Follower {
     const { signal } = this.#stop;
     try {
       const [waiting, running, dead] = await Promise.all([
-        ask("listTasks", { query: { state: "waiting", limit: 10 }, signal }),
-        ask("listTasks", { query: { state: "running", limit: 14 }, signal }),
+        ask("listTasks", { query: { state: "waiting", limit: 5 }, signal }),
+        ask("listTasks", { query: { state: "running", limit: 6 }, signal }),
         ask("listDeadLetters", { query: { limit: 10 }, signal }),
       ]);
       this.#board = seed(waiting.items, running.items, dead.items);
@@ -82,6 +82,11 @@ class Follower {
     this.#seeded = true;
     this.#show(this.#board);
     this.#advance();
+  }
+
+  /** While the connection is away the board stands still, as all figures do. */
+  #settleNow(): void {
+    if (link.state.get().phase === "live") this.#put(settled(this.#board, now()));
   }
 
   #put(board: Board): void {

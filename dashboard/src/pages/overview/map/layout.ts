@@ -80,7 +80,10 @@ export function wires({ queues, totals }: Overview, groups: readonly Group[]): W
     for (const queue of queues) {
       if (!alive.some((worker) => worker.queues.includes(queue.name))) continue;
       // How much of a queue goes to which process nobody counts: this says only whether, and about how fast.
-      const mine = sum(group, (worker) => (worker.rates?.completed ?? 0) + (worker.rates?.retried ?? 0));
+      const mine = sum(
+        { ...group, workers: alive },
+        (worker) => (worker.rates?.completed ?? 0) + (worker.rates?.retried ?? 0),
+      );
       const out = queue.rates.completed + queue.rates.retried + queue.rates.dead;
       found.push({
         id: `${queue.name}>${group.id}`,
@@ -100,7 +103,7 @@ export function wires({ queues, totals }: Overview, groups: readonly Group[]): W
         id: `${group.id}>${sink}`,
         from: node,
         to: `sink:${sink}`,
-        rate: sum(group, (worker) => worker.rates?.[name]),
+        rate: sum({ ...group, workers: alive }, (worker) => worker.rates?.[name]),
         tone,
       });
     }

@@ -3,7 +3,7 @@ import { memo } from "react";
 import type { Queue, Totals } from "../../../api/schema";
 import { age, bytes, rate, short, shortId, span, whole } from "../../../lib/format";
 import { href } from "../../../lib/router";
-import { Meter } from "../../../ui/basics";
+import { Ago, Meter } from "../../../ui/basics";
 import { Icon } from "../../../ui/icon";
 import { type Group, sum } from "./layout";
 
@@ -85,22 +85,30 @@ export const WorkerNode = memo(function WorkerNode({ data: { group } }: NodeProp
               : `${group.workers.length} processes`}
         </span>
       </span>
-      <span className="node-gauge numbers">
-        <span>slots</span>
-        <Meter share={slots ? busy / slots : 0} tone="running" />
-        <span>
-          {whole(busy)}/{short(slots)}
+      {lost ? (
+        <span className="faint">
+          Last seen <Ago at={first.seen_at} suffix />. What it held runs elsewhere.
         </span>
-      </span>
-      <span className="node-gauge numbers">
-        <span>cpu</span>
-        <Meter share={cpu / 100} tone={cpu > 85 ? "failed" : "accent"} />
-        <span>{Math.round(cpu)} %</span>
-      </span>
-      <span className="node-line faint numbers">
-        <span>{bytes(sum(group, (worker) => worker.memory_bytes))}</span>
-        <span className={lag > 100 ? "tone-failed toned" : ""}>lag {span(lag)}</span>
-      </span>
+      ) : (
+        <>
+          <span className="node-gauge numbers">
+            <span>slots</span>
+            <Meter share={slots ? busy / slots : 0} tone="running" />
+            <span>
+              {whole(busy)}/{short(slots)}
+            </span>
+          </span>
+          <span className="node-gauge numbers">
+            <span>cpu</span>
+            <Meter share={cpu / 100} tone={cpu > 85 ? "failed" : "accent"} />
+            <span>{Math.round(cpu)} %</span>
+          </span>
+          <span className="node-line faint numbers">
+            <span>{bytes(sum(group, (worker) => worker.memory_bytes))}</span>
+            <span className={lag > 100 ? "tone-failed toned" : ""}>lag {span(lag)}</span>
+          </span>
+        </>
+      )}
     </a>
   );
 });
