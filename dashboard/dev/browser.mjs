@@ -33,11 +33,12 @@ export async function serve({ port = 4173, prefix = "" } = {}) {
 }
 
 /** A browser with an empty profile that looks nowhere but here. */
-export async function browse() {
+export async function browse(options = {}) {
   const profile = mkdtempSync(join(tmpdir(), "buraq-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
+    ...options,
     args: [
       "--no-sandbox",
       "--disable-gpu",

@@ -11,6 +11,8 @@ export interface Modes {
   delay: number;
   /** Streams are refused, so that the page has to ask. */
   noStream: boolean;
+  /** Streams carry every event, whatever limit they are asked for. */
+  unlimited: boolean;
 }
 
 export const KEY = "s3cret";

@@ -33,7 +33,7 @@ export class FakeApi {
   readonly world = new World();
   readonly operations = new Operations(this.world);
   readonly audit: AuditEntry[] = [];
-  readonly modes: Modes = { server: "ok", access: "open", delay: 0, noStream: false };
+  readonly modes: Modes = { server: "ok", access: "open", delay: 0, noStream: false, unlimited: false };
   readonly started = Date.now();
   #views: [method: string, path: RegExp, view: View][] = [];
 

@@ -20,7 +20,7 @@ export function stream(
   response.write('retry: 3000\ndata: {"type":"ping"}\n\n');
   const hear = (event: Event) => {
     if (wanted && !wanted.includes(event.type)) return;
-    if (sent >= limit || response.writableLength > 1_000_000) {
+    if ((sent >= limit && !modes.unlimited) || response.writableLength > 1_000_000) {
       skipped += 1;
       return;
     }

@@ -167,13 +167,19 @@ function Groups({
           <thead>
             <tr>
               <th className="number">Count</th>
-              <th aria-label="Share" />
+              <th>
+                <span className="unseen">Share</span>
+              </th>
               <th>Task type</th>
               <th>Error</th>
               <th>Reason</th>
               <th className="number">First</th>
               <th className="number">Last</th>
-              {session.may_change && <th aria-label="Actions" />}
+              {session.may_change && (
+                <th>
+                  <span className="unseen">Actions</span>
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>

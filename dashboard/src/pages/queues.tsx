@@ -63,7 +63,9 @@ export function Queues() {
           <tr>
             <th>Queue</th>
             <th className="number">Waiting</th>
-            <th className="wide-only" aria-label="Waiting, the last minute" />
+            <th className="wide-only">
+              <span className="unseen">Waiting, the last minute</span>
+            </th>
             <th className="number">Oldest</th>
             <th className="number">Running</th>
             <th className="number wide-only">Scheduled</th>
@@ -72,7 +74,9 @@ export function Queues() {
             <th className="number wide-only">Out</th>
             <th className="number wide-only">Drained in</th>
             <th className="number wide-only">Workers</th>
-            <th aria-label="Actions" />
+            <th>
+              <span className="unseen">Actions</span>
+            </th>
           </tr>
         </thead>
         <tbody>

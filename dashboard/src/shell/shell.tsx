@@ -97,7 +97,7 @@ function Side({ current }: { current: string }) {
   }, [current]);
 
   return (
-    <div className="side">
+    <aside className="side" aria-label="Views and session">
       <div className="brand">
         <Mark />
         Buraq
@@ -131,7 +131,7 @@ function Side({ current }: { current: string }) {
           />
         </div>
       </div>
-    </div>
+    </aside>
   );
 }
 

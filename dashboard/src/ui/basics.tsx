@@ -197,7 +197,8 @@ export function Segmented<T extends string>({
           key={option}
           type="button"
           aria-pressed={option === value}
-          {...(title && { title, "aria-label": title })}
+          {...(title && { title })}
+          {...(title && typeof text !== "string" && { "aria-label": title })}
           onClick={() => onChange(option)}
         >
           {text}

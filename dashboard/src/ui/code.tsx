@@ -35,7 +35,7 @@ export function Json({ value, label }: { value: unknown; label: string }) {
   const text = useMemo(() => printJson(value), [value]);
   const parts = useMemo(() => (text.length > COLOURED ? [{ at: 0, text, kind: "" }] : pieces(text)), [text]);
   return (
-    <section className="code" aria-label={label}>
+    <figure className="code" aria-label={label}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <pre tabIndex={0}>
         {parts.map((part) =>
@@ -49,17 +49,17 @@ export function Json({ value, label }: { value: unknown; label: string }) {
         )}
       </pre>
       <CopyButton text={text} label={label} />
-    </section>
+    </figure>
   );
 }
 
 /** Text that a machine wrote: a traceback, an entry that cannot be read. */
 export function Block({ text, label, wrap = false }: { text: string; label: string; wrap?: boolean }) {
   return (
-    <section className={wrap ? "code wrap" : "code"} aria-label={label}>
+    <figure className={wrap ? "code wrap" : "code"} aria-label={label}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <pre tabIndex={0}>{text}</pre>
       <CopyButton text={text} label={label} />
-    </section>
+    </figure>
   );
 }
