@@ -6,6 +6,7 @@
 #   make lint                 style and types; make format mends what can be mended by itself
 #   make faults N=10000       processes, servers and networks that fail, with so many tasks; keeps the figures
 #   make bench NAME=process   measures; without NAME it says which benchmarks there are
+#   make dashboard            builds dashboard/ into buraq/web/static; needs Node 20.19 or newer, and nothing else here does
 #   make clean                removes .venv and what the tools left behind
 #
 #   ARGS="…"                  passed on: make test ARGS="-k replay", make bench NAME=process ARGS="--runs 9"
@@ -22,7 +23,7 @@ RUNS := .venv/.ready
 LINTS := .venv/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration faults bench lint format clean rebuild
+.PHONY: help demo test test-unit test-integration faults bench dashboard dashboard-check lint format clean rebuild
 # One .venv, one thing at a time: `make -j lint test` must not install under a running test.
 .NOTPARALLEL:
 
@@ -54,6 +55,14 @@ faults: $(RUNS)
 # With what lint needs, because the plots need some of it.
 bench: $(LINTS)
 	@exec $(BIN)/buraq bench $(NAME) $(ARGS)
+
+# The build is committed, because pip and a platform that deploys from git have no Node.
+dashboard:
+	@cd dashboard && npm ci --no-audit && npm run build
+
+# What CI asks: types, style, tests, and whether the committed build is what the sources build.
+dashboard-check:
+	@cd dashboard && npm ci --no-audit && npm run check && npm run check:built
 
 lint: $(LINTS)
 	@$(BIN)/ruff check .

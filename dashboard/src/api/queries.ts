@@ -1,0 +1,93 @@
+// How views ask: one cache for all, asked again at a pace, and anew when the connection comes back.
+
+import {
+  keepPreviousData,
+  MutationCache,
+  QueryCache,
+  QueryClient,
+  type UseQueryResult,
+  useInfiniteQuery,
+  useMutation,
+  useQuery,
+} from "@tanstack/react-query";
+import { stopped } from "../lib/settings";
+import { useStore } from "../lib/store";
+import { link } from "../live/source";
+import { complain, say } from "../ui/toast";
+import { type Ask, ask, Problem } from "./client";
+import type { Operations } from "./schema";
+
+function doubted(error: Error): void {
+  if (error instanceof Problem && (error.status === 0 || error.status === 503 || error.status === 401))
+    void link.doubt();
+}
+
+export const cache = new QueryClient({
+  queryCache: new QueryCache({ onError: doubted }),
+  mutationCache: new MutationCache({ onError: doubted }),
+  defaultOptions: {
+    queries: {
+      // No connection and an absent server are the link's business; it has all asked again when they are over.
+      retry: (times, error) => times < 2 && error instanceof Problem && error.status >= 500 && error.status !== 503,
+      staleTime: 1000,
+      gcTime: 5 * 60_000,
+      networkMode: "always", // an API on this machine is there without a network
+    },
+    mutations: { networkMode: "always" },
+  },
+});
+
+type Name = keyof Operations;
+
+/** At what pace to ask, in ms; not at all while there is nobody to ask, or the user stopped it. */
+function usePace(every: number | undefined): number | false {
+  const { phase } = useStore(link.state);
+  const still = useStore(stopped);
+  return every === undefined || still || (phase !== "live" && phase !== "asking") ? false : every;
+}
+
+export function useAsk<N extends Name>(
+  name: N,
+  asked: Pick<Ask<N>, "at" | "query"> = {},
+  { every, enabled = true, keep = false }: { every?: number; enabled?: boolean; keep?: boolean } = {},
+): UseQueryResult<Operations[N]["answer"], Error> {
+  return useQuery({
+    queryKey: [name, asked],
+    queryFn: ({ signal }) => ask(name, { ...asked, signal }),
+    refetchInterval: usePace(every),
+    enabled,
+    ...(keep && { placeholderData: keepPreviousData }),
+  });
+}
+
+type Lists = "listTasks" | "listDeadLetters" | "listAudit";
+
+/** A list, page after page. The pages that are there are asked again at the pace, as long as they are few. */
+export function usePages<N extends Lists>(name: N, query: Operations[N]["query"], every?: number) {
+  const pace = usePace(every);
+  return useInfiniteQuery({
+    queryKey: [name, { query }],
+    queryFn: ({ pageParam, signal }) =>
+      ask(name, { query: { ...query, ...(pageParam && { cursor: pageParam }) }, signal }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+    refetchInterval: (asked) => ((asked.state.data?.pages.length ?? 0) <= 2 ? pace : false),
+  });
+}
+
+/** Something that changes the server. All that is shown is asked again afterwards. */
+export function useAct<N extends Name>(
+  name: N,
+  done: (answer: Operations[N]["answer"]) => string | [string, string] | null,
+) {
+  return useMutation<Operations[N]["answer"], Error, Ask<N>>({
+    mutationFn: (asked) => ask(name, asked),
+    onSuccess: (answer) => {
+      const said = done(answer);
+      if (typeof said === "string") say(said);
+      else if (said) say(...said);
+      void cache.invalidateQueries();
+    },
+    onError: complain,
+  });
+}

@@ -1,0 +1,60 @@
+// The page's own addresses live behind the hash: they work under any prefix, on any static server, and need no route of
+// the API's. Filters are in the query behind it, so a view can be sent to somebody.
+
+import { useMemo } from "react";
+import { Store, useStore } from "./store";
+
+export interface Route {
+  /** Decoded segments: `#/tasks/a%2Fb` is ["tasks", "a/b"]. */
+  path: readonly string[];
+  query: URLSearchParams;
+}
+
+type Values = Record<string, string | number | boolean | null | undefined>;
+
+const hash = new Store(location.hash);
+addEventListener("hashchange", () => hash.set(location.hash));
+
+export function parseHash(text: string): Route {
+  const [path = "", query = ""] = text.replace(/^#/, "").split(/\?(.*)/s);
+  return { path: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/** The address of a view, as it stands in a link. */
+export function href(path: readonly string[], values: Values = {}): string {
+  return `#/${path.map(encodeURIComponent).join("/")}${queryText(values)}`;
+}
+
+function queryText(values: Values): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== null && value !== undefined && value !== "" && value !== false) query.set(name, String(value));
+  }
+  const text = query.toString();
+  return text && `?${text}`;
+}
+
+export function navigate(to: string): void {
+  location.hash = to;
+}
+
+/** Change some values of the query, the rest stays. Not a step in the history: filters are tried out. */
+export function setQuery(changes: Values): void {
+  const { path, query } = parseHash(location.hash);
+  const to = href(path, { ...Object.fromEntries(query), ...changes });
+  history.replaceState(history.state, "", to);
+  hash.set(location.hash);
+}
+
+export function useRoute(): Route {
+  const text = useStore(hash);
+  return useMemo(() => parseHash(text), [text]);
+}

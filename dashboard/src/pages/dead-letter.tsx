@@ -1,0 +1,155 @@
+import { Problem } from "../api/client";
+import { useAsk } from "../api/queries";
+import type { DeadLetterDetail } from "../api/schema";
+import { span, whole } from "../lib/format";
+import { href } from "../lib/router";
+import { useSession } from "../session";
+import { Ago, BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { Block } from "../ui/code";
+import { LetterActions } from "./letter-actions";
+import { Attempts, PayloadPanel, Timeline } from "./parts";
+import { REASONS } from "./reasons";
+import { steps } from "./timeline";
+
+export function DeadLetterPage({ id }: { id: string }) {
+  const session = useSession();
+  const asked = useAsk("getDeadLetter", { at: { id } }, { every: 5000 });
+  const letter = asked.data;
+  if (!letter) {
+    if (asked.error instanceof Problem && asked.error.status === 404) return <Gone />;
+    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+    return (
+      <div className="panel">
+        <BoneRows />
+      </div>
+    );
+  }
+  const gone = asked.error instanceof Problem && asked.error.status === 404;
+  return (
+    <>
+      <div className="detail-head">
+        <StateWord state="dead" />
+        <h2>{letter.type ?? "Cannot be read"}</h2>
+        {letter.task_id && <Id id={letter.task_id} whole />}
+        <div className="row wrap push">
+          {gone ? (
+            <span className="muted">It is no longer here.</span>
+          ) : (
+            session.may_change && (
+              <LetterActions id={letter.id} payload={letter.payload} readable={letter.payload !== null} />
+            )
+          )}
+        </div>
+      </div>
+      <div className="columns two-one">
+        <div className="stack">
+          {letter.raw !== null && (
+            <section className="panel" aria-label="Entry">
+              <div className="panel-head">
+                <h2>The entry as it is</h2>
+              </div>
+              <div className="panel-body">
+                <Block text={letter.raw} label="entry" wrap />
+              </div>
+            </section>
+          )}
+          {letter.attempts.length > 0 ? (
+            <Attempts attempts={letter.attempts} leftOut={letter.attempts_left_out} />
+          ) : (
+            (letter.error || letter.traceback) && <LastError letter={letter} />
+          )}
+          {letter.payload && <PayloadPanel payload={letter.payload} redacted={letter.redacted} />}
+        </div>
+        <div className="stack">
+          <Facts letter={letter} />
+          <Timeline steps={steps({ ...letter, state: "dead", since: letter.died_at, due_at: null })} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Gone() {
+  return (
+    <div className="panel">
+      <Empty title="This dead letter is gone">
+        Somebody retried or deleted it, or retention did.{" "}
+        <a className="link" href={href(["system"], { tab: "audit" })}>
+          Who did what
+        </a>
+      </Empty>
+    </div>
+  );
+}
+
+function LastError({ letter }: { letter: DeadLetterDetail }) {
+  return (
+    <section className="panel" aria-label="Error">
+      <div className="panel-head">
+        <h2>Last error</h2>
+      </div>
+      <div className="panel-body attempt-error">
+        <p>{letter.error}</p>
+        {letter.traceback && <Block text={letter.traceback} label="traceback" />}
+      </div>
+    </section>
+  );
+}
+
+function Facts({ letter }: { letter: DeadLetterDetail }) {
+  return (
+    <section className="panel" aria-label="Facts">
+      <div className="panel-head">
+        <h2>Facts</h2>
+      </div>
+      <dl className="panel-body facts">
+        <dt>Reason</dt>
+        <dd>
+          {letter.reason}: {REASONS[letter.reason] ?? "see the docs"}
+        </dd>
+        <dt>Died</dt>
+        <dd>
+          <Ago at={letter.died_at} suffix />
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          <Ago at={letter.created_at} suffix />
+        </dd>
+        <dt>Queue</dt>
+        <dd>
+          <a className="link" href={href(["queues", letter.queue])}>
+            {letter.queue}
+          </a>
+        </dd>
+        <dt>Priority</dt>
+        <dd>{letter.priority}</dd>
+        <dt>Attempts</dt>
+        <dd>
+          {letter.attempt} of {letter.max_retries + 1}
+        </dd>
+        {letter.deaths > 0 && (
+          <>
+            <dt>Deaths</dt>
+            <dd>{whole(letter.deaths)}</dd>
+          </>
+        )}
+        <dt>Timeout</dt>
+        <dd>{letter.timeout_ms === null ? "none" : span(letter.timeout_ms)}</dd>
+        {letter.idempotency_key && (
+          <>
+            <dt>Idempotency key</dt>
+            <dd>
+              <code>{letter.idempotency_key}</code>
+            </dd>
+          </>
+        )}
+        <dt>Like it</dt>
+        <dd>
+          <a className="link" href={href(["dead-letters"], { group: letter.group })}>
+            Same type and error
+          </a>
+        </dd>
+      </dl>
+    </section>
+  );
+}

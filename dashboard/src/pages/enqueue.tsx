@@ -1,0 +1,131 @@
+import { useId, useState } from "react";
+import { Problem } from "../api/client";
+import { useAct, useAsk } from "../api/queries";
+import { objectProblem } from "../lib/json";
+import { href } from "../lib/router";
+import { useSelected } from "../lib/store";
+import { overview } from "../live/source";
+import { Dialog } from "../ui/dialog";
+
+/** What the body of the request says; the payload goes as it was written, so that no number in it changes. */
+export function enqueueBody(fields: {
+  type: string;
+  queue: string;
+  priority: string;
+  delay: string;
+  payload: string;
+}): string {
+  const members = [
+    ["type", JSON.stringify(fields.type)],
+    ["queue", JSON.stringify(fields.queue)],
+    ["priority", JSON.stringify(fields.priority)],
+    ["payload", fields.payload.trim() || "{}"],
+  ];
+  const seconds = Number(fields.delay);
+  if (seconds > 0) members.push(["delay_ms", String(Math.round(seconds * 1000))]);
+  return `{${members.map(([name, value]) => `"${name}":${value}`).join(",")}}`;
+}
+
+export function EnqueueDialog({ onClose }: { onClose: () => void }) {
+  const [fields, setFields] = useState({ type: "", queue: "default", priority: "normal", delay: "", payload: "{}" });
+  const change = (name: keyof typeof fields) => (event: { target: { value: string } }) =>
+    setFields((old) => ({ ...old, [name]: event.target.value }));
+  const types = useAsk("listTaskTypes");
+  const queues = useSelected(overview, (now) => now?.queues);
+  const list = useId();
+  const act = useAct("enqueueTask", ({ id, created, known_type, queue }) => {
+    onClose();
+    if (!created) return ["It was there before, nothing was added", href(["tasks", id], { queue })];
+    return [
+      known_type ? "Enqueued" : "Enqueued. No live worker knows its type, so it waits",
+      href(["tasks", id], { queue }),
+    ];
+  });
+  const problem = objectProblem(fields.payload);
+  const wrong = (field: string) =>
+    act.error instanceof Problem && act.error.field === field ? act.error.message : null;
+  const known = types.data?.types.some((one) => one.type === fields.type);
+  return (
+    <Dialog
+      title="Enqueue a task"
+      onClose={onClose}
+      onSubmit={() => !problem && fields.type && act.mutate({ rawBody: enqueueBody(fields) })}
+      foot={
+        <>
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" className="button primary" disabled={Boolean(problem) || !fields.type || act.isPending}>
+            Enqueue
+          </button>
+        </>
+      }
+    >
+      <label className="field">
+        <span>Task type</span>
+        <input
+          className="input"
+          list={list}
+          value={fields.type}
+          onChange={change("type")}
+          autoComplete="off"
+          spellCheck={false}
+          aria-invalid={Boolean(wrong("type"))}
+        />
+        {wrong("type") && <span className="wrong">{wrong("type")}</span>}
+        {fields.type && types.data && !known && <span className="hint">No live worker process knows this type.</span>}
+        <datalist id={list}>
+          {types.data?.types.map((one) => (
+            <option key={one.type} value={one.type} />
+          ))}
+        </datalist>
+      </label>
+      <label className="field">
+        <span>Payload</span>
+        <textarea
+          className="input"
+          rows={7}
+          value={fields.payload}
+          onChange={change("payload")}
+          spellCheck={false}
+          aria-invalid={Boolean(problem)}
+        />
+        {problem ? (
+          <span className="wrong">{problem}</span>
+        ) : (
+          <span className="hint">The arguments of the task function, by name.</span>
+        )}
+      </label>
+      <div className="field-row">
+        <label className="field">
+          <span>Queue</span>
+          <select className="input" value={fields.queue} onChange={change("queue")}>
+            {(queues ?? [{ name: "default" }]).map((queue) => (
+              <option key={queue.name}>{queue.name}</option>
+            ))}
+          </select>
+        </label>
+        <label className="field">
+          <span>Priority</span>
+          <select className="input" value={fields.priority} onChange={change("priority")}>
+            <option>high</option>
+            <option>normal</option>
+            <option>low</option>
+          </select>
+        </label>
+        <label className="field">
+          <span>Delay, seconds</span>
+          <input
+            className="input"
+            type="number"
+            min="0"
+            step="any"
+            placeholder="none"
+            value={fields.delay}
+            onChange={change("delay")}
+          />
+        </label>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,155 @@
+import "./detail.css";
+import { useState } from "react";
+import type { Attempt } from "../api/schema";
+import { clock, moment, span } from "../lib/format";
+import { href } from "../lib/router";
+import { Ago } from "../ui/basics";
+import { Block, Json } from "../ui/code";
+import { Icon, type IconName } from "../ui/icon";
+
+const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word: string }> = {
+  running: { tone: "running", icon: "half", word: "running" },
+  completed: { tone: "completed", icon: "tick", word: "completed" },
+  failed: { tone: "failed", icon: "retry", word: "failed" },
+  died: { tone: "dead", icon: "cross", word: "its process died" },
+  snoozed: { tone: "scheduled", icon: "clock", word: "put off" },
+};
+
+/** All attempts that are kept, the newest first. The newest error is open. */
+export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; leftOut: number }) {
+  const first = attempts.findIndex((attempt) => attempt.error);
+  return (
+    <section className="panel" aria-label="Attempts">
+      <div className="panel-head">
+        <h2>Attempts</h2>
+        <span className="faint">{attempts.length + leftOut || ""}</span>
+      </div>
+      {attempts.length === 0 && <p className="panel-body muted">It has not run yet.</p>}
+      <ol>
+        {attempts.map((attempt, n) => (
+          <AttemptRow
+            key={`${attempt.number}/${attempt.outcome}/${attempt.started_at}`}
+            attempt={attempt}
+            open={n === first}
+          />
+        ))}
+      </ol>
+      {leftOut > 0 && (
+        <p className="panel-body muted">
+          The last {attempts.length} are kept; {leftOut} older ones are not.
+        </p>
+      )}
+    </section>
+  );
+}
+
+function AttemptRow({ attempt, open }: { attempt: Attempt; open: boolean }) {
+  const [shown, setShown] = useState(open);
+  const { tone, icon, word } = OUTCOMES[attempt.outcome];
+  const worker =
+    attempt.outcome === "running" || attempt.outcome === "died"
+      ? attempt.worker_id
+      : attempt.worker_id.replace(/-\d+$/, "");
+  const more = attempt.error !== null;
+  return (
+    <li className="attempt">
+      <div className="attempt-head">
+        <span className={`state tone-${tone}`}>
+          <Icon name={icon} size={14} />
+          Attempt {attempt.number} {word}
+        </span>
+        <span className="muted numbers">
+          {attempt.started_at && (
+            <time dateTime={attempt.started_at} title={moment(Date.parse(attempt.started_at))}>
+              {clock(Date.parse(attempt.started_at))}
+            </time>
+          )}
+          {attempt.duration_ms !== null
+            ? `, ran ${span(attempt.duration_ms)}`
+            : attempt.outcome === "running" && (
+                <>
+                  , for <Ago at={attempt.started_at} />
+                </>
+              )}
+        </span>
+        <a className="link cut attempt-worker" href={href(["workers", worker])} title={attempt.worker_id}>
+          <code>{attempt.worker_id}</code>
+        </a>
+        {more && (
+          <button type="button" className="button plain small" aria-expanded={shown} onClick={() => setShown(!shown)}>
+            {shown ? "Hide" : "Show"} error
+          </button>
+        )}
+      </div>
+      {more && shown && (
+        <div className="attempt-error">
+          <p>{attempt.error}</p>
+          {attempt.traceback && <Block text={attempt.traceback} label="traceback" />}
+        </div>
+      )}
+    </li>
+  );
+}
+
+export function PayloadPanel({
+  payload,
+  redacted,
+  title = "Payload",
+}: {
+  payload: unknown;
+  redacted: readonly string[];
+  title?: string;
+}) {
+  return (
+    <section className="panel" aria-label={title}>
+      <div className="panel-head">
+        <h2>{title}</h2>
+        {redacted.length > 0 && (
+          <span className="chip tone tone-waiting" title={redacted.join(", ")}>
+            {redacted.length} hidden
+          </span>
+        )}
+      </div>
+      <div className="panel-body">
+        <Json value={payload} label={title.toLowerCase()} />
+      </div>
+    </section>
+  );
+}
+
+export interface Step {
+  key: string;
+  at: string | null;
+  text: string;
+  tone: string;
+  /** What lay between this and the step before. */
+  gap?: string;
+}
+
+/** What happened, from the top down, with the time that each step took. */
+export function Timeline({ steps }: { steps: readonly Step[] }) {
+  return (
+    <section className="panel" aria-label="Timeline">
+      <div className="panel-head">
+        <h2>Timeline</h2>
+      </div>
+      <ol className="panel-body timeline">
+        {steps.map((step) => (
+          <li key={step.key} className={`tone-${step.tone}`}>
+            {step.gap && <span className="timeline-gap">{step.gap}</span>}
+            <span className="timeline-text">{step.text}</span>
+            <span className="timeline-at numbers">
+              {step.at ? (
+                <time dateTime={step.at} title={moment(Date.parse(step.at))}>
+                  {clock(Date.parse(step.at))}
+                </time>
+              ) : (
+                ""
+              )}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,124 @@
+import "./queue.css";
+import { useAsk } from "../api/queries";
+import type { Queue } from "../api/schema";
+import { Charts } from "../charts/panel";
+import { age, rate, whole } from "../lib/format";
+import { href } from "../lib/router";
+import { useStore } from "../lib/store";
+import { overview } from "../live/source";
+import { Ago, BoneRows, Meter, Notice, ProblemBox } from "../ui/basics";
+import { drain, PauseButton } from "./queues";
+
+const LINES = [
+  ["suspects", "Suspects", "ran in processes that died, twice or more"],
+  ["front", "Front", "had started, and was handed back"],
+  ["high", "High", ""],
+  ["normal", "Normal", ""],
+  ["low", "Low", ""],
+] as const;
+
+export function QueuePage({ name }: { name: string }) {
+  const live = useStore(overview)?.queues.find((queue) => queue.name === name);
+  const asked = useAsk("getQueue", { at: { queue: name } }, { enabled: !live });
+  const queue = live ?? asked.data;
+  if (!queue) {
+    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+    return (
+      <div className="panel">
+        <BoneRows />
+      </div>
+    );
+  }
+  return (
+    <>
+      {queue.paused && (
+        <Notice>
+          Paused <Ago at={queue.paused.at} suffix /> by {queue.paused.by}. What runs goes on and enqueueing goes on;
+          nothing new starts.
+        </Notice>
+      )}
+      {!queue.workers && (
+        <Notice tone="dead">
+          No worker process reads this queue: <code>buraq worker --queues {name}</code>
+        </Notice>
+      )}
+      <div className="columns two-one">
+        <Numbers queue={queue} />
+        <section className="panel">
+          <div className="panel-head">
+            <h2>What waits, by line</h2>
+          </div>
+          <dl className="panel-body lines">
+            {LINES.map(([line, label, what]) => (
+              <div key={line} className="row">
+                <dt title={what}>{label}</dt>
+                <Meter
+                  share={queue.waiting ? queue.waiting_by[line] / queue.waiting : 0}
+                  tone={line === "suspects" ? "dead" : "waiting"}
+                />
+                <dd className="numbers">{whole(queue.waiting_by[line])}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      </div>
+      <Charts queue={name} />
+    </>
+  );
+}
+
+function Numbers({ queue }: { queue: Queue }) {
+  const left = drain(queue);
+  const to = (state: string) => href(["tasks"], { state, queue: queue.name });
+  return (
+    <section className="panel">
+      <div className="panel-head">
+        <h2>Now</h2>
+        <div className="right">
+          <PauseButton queue={queue} />
+        </div>
+      </div>
+      <dl className="panel-body facts figures">
+        <dt>Waiting</dt>
+        <dd>
+          <a className="link" href={to("waiting")}>
+            {whole(queue.waiting)}
+          </a>
+        </dd>
+        <dt>Oldest</dt>
+        <dd>{queue.oldest_ms === null ? "nothing waits" : age(queue.oldest_ms)}</dd>
+        <dt>Running</dt>
+        <dd>
+          <a className="link" href={to("running")}>
+            {whole(queue.running)}
+          </a>
+        </dd>
+        <dt>Scheduled</dt>
+        <dd>
+          <a className="link" href={to("scheduled")}>
+            {whole(queue.scheduled)}
+          </a>
+          {queue.next_due_at && (
+            <span className="muted">
+              , next <Ago at={queue.next_due_at} />
+            </span>
+          )}
+        </dd>
+        <dt>Dead letters</dt>
+        <dd>
+          <a className="link" href={href(["dead-letters"], { queue: queue.name })}>
+            {whole(queue.dead)}
+          </a>
+        </dd>
+        <dt>Enqueued</dt>
+        <dd>{rate(queue.rates.enqueued)} a second</dd>
+        <dt>Completed</dt>
+        <dd>{rate(queue.rates.completed)} a second</dd>
+        <dt>Drained in</dt>
+        <dd>{queue.waiting === 0 ? "nothing waits" : left === null ? "it grows, or stands" : `about ${age(left)}`}</dd>
+        <dt>Workers</dt>
+        <dd>{queue.workers || "none"}</dd>
+      </dl>
+    </section>
+  );
+}

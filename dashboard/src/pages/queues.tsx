@@ -1,0 +1,143 @@
+import { useAct, useAsk } from "../api/queries";
+import type { Overview, Queue } from "../api/schema";
+import { age, rate, short, whole } from "../lib/format";
+import { href, navigate } from "../lib/router";
+import { useStore } from "../lib/store";
+import { overview, trail } from "../live/source";
+import { useSession } from "../session";
+import { Ago, BoneRows, Empty, ProblemBox } from "../ui/basics";
+import { Icon } from "../ui/icon";
+import { Sparkline } from "../ui/sparkline";
+
+/** How long until what waits is worked off at this pace; null when it is not. */
+export function drain({ waiting, rates }: Queue): number | null {
+  const net = rates.completed + rates.dead - rates.enqueued;
+  return waiting > 0 && net > 0.01 ? (waiting / net) * 1000 : null;
+}
+
+export function PauseButton({ queue }: { queue: Queue }) {
+  const session = useSession();
+  const pause = useAct("pauseQueue", ({ name }) => `Queue ${name} is paused: what runs goes on, nothing new starts`);
+  const resume = useAct("resumeQueue", ({ name }) => `Queue ${name} goes on`);
+  if (!session.may_change) return null;
+  const act = queue.paused ? resume : pause;
+  return (
+    <button
+      type="button"
+      className="button small"
+      disabled={act.isPending}
+      aria-label={`${queue.paused ? "Resume" : "Pause"} ${queue.name}`}
+      onClick={(event) => {
+        event.stopPropagation();
+        act.mutate({ at: { queue: queue.name } });
+      }}
+    >
+      <Icon name={queue.paused ? "play" : "pause"} size={14} />
+      <span className="wide-only">{queue.paused ? "Resume" : "Pause"}</span>
+    </button>
+  );
+}
+
+export function Queues() {
+  const now = useStore(overview);
+  const past = useStore(trail);
+  const asked = useAsk("listQueues", {}, { enabled: !now });
+  const queues = now?.queues ?? asked.data?.queues;
+  if (asked.error && !queues) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+  if (!queues)
+    return (
+      <div className="panel">
+        <BoneRows rows={4} />
+      </div>
+    );
+  if (queues.length === 0)
+    return (
+      <Empty title="No queue yet" command="buraq demo">
+        A queue is there with its first task.
+      </Empty>
+    );
+  return (
+    <div className="panel scroll-x">
+      <table className="table">
+        <thead>
+          <tr>
+            <th>Queue</th>
+            <th className="number">Waiting</th>
+            <th className="wide-only">
+              <span className="unseen">Waiting, the last minute</span>
+            </th>
+            <th className="number">Oldest</th>
+            <th className="number">Running</th>
+            <th className="number wide-only">Scheduled</th>
+            <th className="number">Dead</th>
+            <th className="number wide-only">In</th>
+            <th className="number wide-only">Out</th>
+            <th className="number wide-only">Drained in</th>
+            <th className="number wide-only">Workers</th>
+            <th>
+              <span className="unseen">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {queues.map((queue) => (
+            <QueueRow key={queue.name} queue={queue} past={past} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) {
+  const depth = past.map((one) => one.queues.find((other) => other.name === queue.name)?.waiting ?? 0);
+  const left = drain(queue);
+  const to = href(["queues", queue.name]);
+  return (
+    <tr className="goes" onClick={() => navigate(to)}>
+      <td>
+        <span className="row">
+          <a href={to} data-row className="link">
+            <strong>{queue.name}</strong>
+          </a>
+          {queue.paused && (
+            <span className="chip tone tone-waiting" title={`By ${queue.paused.by}`}>
+              paused <Ago at={queue.paused.at} />
+            </span>
+          )}
+        </span>
+      </td>
+      <td className="number">{whole(queue.waiting)}</td>
+      <td className="wide-only">
+        <Sparkline values={depth} />
+      </td>
+      <td className="number">{queue.oldest_ms === null ? <span className="faint">–</span> : age(queue.oldest_ms)}</td>
+      <td className="number">{whole(queue.running)}</td>
+      <td className="number wide-only">{whole(queue.scheduled)}</td>
+      <td className="number">
+        {queue.dead ? (
+          <a
+            className="tone-dead toned"
+            href={href(["dead-letters"], { queue: queue.name })}
+            onClick={(event) => event.stopPropagation()}
+          >
+            {whole(queue.dead)}
+          </a>
+        ) : (
+          "0"
+        )}
+      </td>
+      <td className="number wide-only">{rate(queue.rates.enqueued)}/s</td>
+      <td className="number wide-only">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
+      <td className="number wide-only">
+        {queue.waiting === 0 ? <span className="faint">–</span> : left === null ? "grows" : age(left)}
+      </td>
+      <td className="number wide-only">
+        {queue.workers ? short(queue.workers) : <span className="tone-dead toned">none</span>}
+      </td>
+      <td className="number">
+        <PauseButton queue={queue} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,187 @@
+import { useState } from "react";
+import { Problem } from "../api/client";
+import { useAct, useAsk } from "../api/queries";
+import type { TaskDetail } from "../api/schema";
+import { span, whole } from "../lib/format";
+import { href } from "../lib/router";
+import { useSession } from "../session";
+import { Ago, BoneRows, CopyButton, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { Confirm } from "../ui/dialog";
+import { LetterActions } from "./letter-actions";
+import { Attempts, PayloadPanel, Timeline } from "./parts";
+import { steps } from "./timeline";
+
+export function TaskPage({ id, queue }: { id: string; queue: string | null }) {
+  const asked = useAsk("getTask", { at: { id }, query: queue ? { queue } : {} }, { every: 2000 });
+  const task = asked.data;
+  if (!task) {
+    if (asked.error instanceof Problem && asked.error.status === 404) return <Unknown id={id} />;
+    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+    return (
+      <div className="panel">
+        <BoneRows />
+      </div>
+    );
+  }
+  return (
+    <>
+      <div className="detail-head">
+        <StateWord state={task.state} />
+        <h2>{task.type}</h2>
+        <Id id={task.id} whole />
+        <div className="row push">
+          <Actions task={task} />
+        </div>
+      </div>
+      <div className="columns two-one">
+        <div className="stack">
+          <Attempts attempts={task.attempts} leftOut={task.attempts_left_out} />
+          <PayloadPanel payload={task.payload} redacted={task.redacted} />
+          {task.has_result && <PayloadPanel title="Result" payload={task.result} redacted={[]} />}
+        </div>
+        <div className="stack">
+          <Facts task={task} />
+          <Timeline steps={steps(task)} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Unknown({ id }: { id: string }) {
+  return (
+    <div className="panel">
+      <Empty title="No queue and no history knows this task">
+        <code>{id}</code>
+        <br />
+        Completed tasks are kept as long as the history reaches. Is the id whole?
+      </Empty>
+    </div>
+  );
+}
+
+function Actions({ task }: { task: TaskDetail }) {
+  const session = useSession();
+  const [asking, setAsking] = useState(false);
+  const cancel = useAct("cancelTask", () => "Cancelled: it will not run");
+  if (!session.may_change) return null;
+  if (task.state === "dead" && task.dead_letter)
+    return <LetterActions id={task.dead_letter} payload={task.payload} readable />;
+  if (task.state !== "waiting" && task.state !== "scheduled") return null;
+  return (
+    <>
+      <button type="button" className="button danger" onClick={() => setAsking(true)}>
+        Cancel task
+      </button>
+      {asking && (
+        <Confirm
+          title="Cancel this task?"
+          action="Cancel task"
+          danger
+          busy={cancel.isPending}
+          onClose={() => setAsking(false)}
+          onConfirm={() => {
+            cancel.mutate({ at: { id: task.id }, query: { queue: task.queue } });
+            setAsking(false);
+          }}
+        >
+          <p>
+            <strong>{task.type}</strong> is taken out of {task.queue} and does not run. Its idempotency key is free
+            again.
+          </p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function Facts({ task }: { task: TaskDetail }) {
+  return (
+    <section className="panel" aria-label="Facts">
+      <div className="panel-head">
+        <h2>Facts</h2>
+      </div>
+      <dl className="panel-body facts">
+        <dt>Queue</dt>
+        <dd>
+          <a className="link" href={href(["queues", task.queue])}>
+            {task.queue}
+          </a>
+        </dd>
+        <dt>Priority</dt>
+        <dd>{task.priority}</dd>
+        <dt>Created</dt>
+        <dd>
+          <Ago at={task.created_at} suffix />
+        </dd>
+        {task.due_at && (
+          <>
+            <dt>Due</dt>
+            <dd>
+              <Ago at={task.due_at} />
+            </dd>
+          </>
+        )}
+        {task.worker && (
+          <>
+            <dt>Worker</dt>
+            <dd>
+              <a className="link" href={href(["workers", task.worker])}>
+                <code>{task.worker}</code>
+              </a>
+            </dd>
+          </>
+        )}
+        <dt>Attempt</dt>
+        <dd>
+          {task.attempt} of {task.max_retries + 1}
+        </dd>
+        {task.deaths > 0 && (
+          <>
+            <dt>Deaths</dt>
+            <dd>{whole(task.deaths)}: its process ended while it ran</dd>
+          </>
+        )}
+        {task.reason && (
+          <>
+            <dt>Reason</dt>
+            <dd>{task.reason}</dd>
+          </>
+        )}
+        {task.waited_ms !== null && (
+          <>
+            <dt>Waited</dt>
+            <dd>{span(task.waited_ms)}</dd>
+          </>
+        )}
+        {task.duration_ms !== null && (
+          <>
+            <dt>Ran</dt>
+            <dd>{span(task.duration_ms)}</dd>
+          </>
+        )}
+        <dt>Timeout</dt>
+        <dd>{task.timeout_ms === null ? "none" : span(task.timeout_ms)}</dd>
+        {task.idempotency_key && (
+          <>
+            <dt>Idempotency key</dt>
+            <dd>
+              <span className="copyable always">
+                <code>{task.idempotency_key}</code>
+                <CopyButton text={task.idempotency_key} label="idempotency key" />
+              </span>
+            </dd>
+          </>
+        )}
+        <dt>Where</dt>
+        <dd>
+          {task.place ? (
+            <code>{task.place.key + (task.place.entry ? ` ${task.place.entry}` : "")}</code>
+          ) : (
+            "in the history alone"
+          )}
+        </dd>
+      </dl>
+    </section>
+  );
+}

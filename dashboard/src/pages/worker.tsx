@@ -1,0 +1,164 @@
+import "./detail.css";
+import { Problem } from "../api/client";
+import { useAsk, usePages } from "../api/queries";
+import type { Worker } from "../api/schema";
+import { bytes, rate, shortId, span } from "../lib/format";
+import { href } from "../lib/router";
+import { Ago, BoneRows, Empty, Id, Maybe, ProblemBox } from "../ui/basics";
+import { Slots, WorkerStatus } from "./workers";
+
+export function WorkerPage({ id }: { id: string }) {
+  const asked = useAsk("getWorker", { at: { id } }, { every: 2000 });
+  const worker = asked.data;
+  if (!worker || (asked.error instanceof Problem && asked.error.status === 404)) {
+    if (asked.error instanceof Problem && asked.error.status === 404) {
+      return (
+        <div className="panel">
+          <Empty title="There is no such worker process">
+            <code>{id}</code>
+            <br />
+            It ended, or was lost some minutes ago: its tasks run elsewhere.
+          </Empty>
+        </div>
+      );
+    }
+    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+    return (
+      <div className="panel">
+        <BoneRows />
+      </div>
+    );
+  }
+  return (
+    <>
+      <div className="detail-head">
+        <WorkerStatus status={worker.status} />
+        <Id id={worker.id} whole />
+      </div>
+      <div className="columns two-one">
+        <InFlight id={worker.id} />
+        <Facts worker={worker} />
+      </div>
+    </>
+  );
+}
+
+function InFlight({ id }: { id: string }) {
+  const asked = usePages("listTasks", { state: "running", worker: id, limit: 100 }, 2000);
+  const items = asked.data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <section className="panel" aria-label="Tasks that run here">
+      <div className="panel-head">
+        <h2>Running here</h2>
+        {asked.data && <span className="faint">{items.length}</span>}
+      </div>
+      {asked.error && !asked.data ? (
+        <div className="panel-body">
+          <ProblemBox error={asked.error} retry={() => void asked.refetch()} />
+        </div>
+      ) : !asked.data ? (
+        <BoneRows rows={5} />
+      ) : items.length === 0 && !asked.hasNextPage ? (
+        <Empty title="It runs nothing">Its slots are free.</Empty>
+      ) : (
+        <div className="scroll-x">
+          <table className="table">
+            <thead>
+              <tr>
+                <th>Task type</th>
+                <th>Id</th>
+                <th>Queue</th>
+                <th className="number">Attempt</th>
+                <th className="number">Runs for</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((task) => (
+                <tr key={`${task.queue}/${task.id}`}>
+                  <td>{task.type}</td>
+                  <td>
+                    <a className="link" href={href(["tasks", task.id], { queue: task.queue })} data-row>
+                      <code>{shortId(task.id)}</code>
+                    </a>
+                  </td>
+                  <td className="muted">{task.queue}</td>
+                  <td className="number">
+                    {task.attempt}/{task.max_retries + 1}
+                  </td>
+                  <td className="number">
+                    <Ago at={task.since} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {asked.hasNextPage && (
+        <div className="panel-body">
+          <button
+            type="button"
+            className="button small"
+            disabled={asked.isFetchingNextPage}
+            onClick={() => void asked.fetchNextPage()}
+          >
+            {asked.isFetchingNextPage ? "Looking…" : "Look further"}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Facts({ worker }: { worker: Worker }) {
+  return (
+    <section className="panel" aria-label="Facts">
+      <div className="panel-head">
+        <h2>Facts</h2>
+      </div>
+      <dl className="panel-body facts">
+        <dt>Slots</dt>
+        <dd>
+          <Slots worker={worker} />
+        </dd>
+        <dt>CPU</dt>
+        <dd>
+          <Maybe value={worker.cpu_percent} show={(value) => `${value} % of a core`} />
+        </dd>
+        <dt>Memory</dt>
+        <dd>
+          <Maybe value={worker.memory_bytes} show={bytes} />
+        </dd>
+        <dt>Hub lag</dt>
+        <dd>
+          <Maybe value={worker.hub_lag_ms} show={(value) => `${span(value)} at most, in the last minute`} />
+        </dd>
+        <dt>Completed</dt>
+        <dd>
+          <Maybe value={worker.rates?.completed ?? null} show={(value) => `${rate(value)} a second`} />
+        </dd>
+        <dt>Retried</dt>
+        <dd>
+          <Maybe value={worker.rates?.retried ?? null} show={(value) => `${rate(value)} a second`} />
+        </dd>
+        <dt>Queues</dt>
+        <dd>{worker.queues.join(", ")}</dd>
+        <dt>Host</dt>
+        <dd>
+          {worker.hostname ?? "–"}
+          {worker.pid !== null && `, pid ${worker.pid}`}
+        </dd>
+        <dt>Version</dt>
+        <dd>{worker.version ?? "–"}</dd>
+        <dt>Started</dt>
+        <dd>
+          <Ago at={worker.started_at} suffix />
+        </dd>
+        <dt>Last seen</dt>
+        <dd>
+          <Ago at={worker.seen_at} suffix />
+        </dd>
+      </dl>
+    </section>
+  );
+}

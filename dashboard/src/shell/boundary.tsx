@@ -1,0 +1,26 @@
+import { Component, type ReactNode } from "react";
+
+/** Keeps a view that breaks, or whose code cannot be fetched any more, from taking the page with it. */
+export class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
+  override state = { error: null as Error | null };
+
+  static getDerivedStateFromError(error: Error) {
+    return { error };
+  }
+
+  override render() {
+    const { error } = this.state;
+    if (!error) return this.props.children;
+    // After a deployment the old chunks are gone.
+    const old = /import|fetch|module|preload/i.test(error.message);
+    return (
+      <div className="empty" role="alert">
+        <strong>{old ? "The dashboard was updated" : "This view broke"}</strong>
+        <p>{old ? "Its new version is a reload away." : error.message}</p>
+        <button type="button" className="button" onClick={() => location.reload()}>
+          Reload
+        </button>
+      </div>
+    );
+  }
+}
