@@ -25,9 +25,7 @@ class Ended(NamedTuple):
 
 
 class Span(NamedTuple):
-    """How much histories hold: how many records they may and do, since when in unix ms, and whether completed tasks were
-    left out since.
-    """
+    """How many records histories may hold and do, since when in unix ms, and whether completed tasks were left out."""
 
     length: int
     kept: int
