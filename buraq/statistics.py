@@ -1,9 +1,9 @@
 """The statistics of a queue: what the scripts count on the server, by second, by minute and by five minutes.
 
 They are one string of 32-bit numbers: a ring of slots for the last sixteen seconds, one for the last 61 minutes, one
-for the last day. Each slot has a stamp that says what time it is for, and counters; those of minutes have two histograms
-beside. A minute goes to its five minutes when its slot is needed again, an hour later: the day is both rings together.
-A string that nothing is added to is gone after 25 hours.
+for the last day. Each slot has a stamp that says what time it is for, and counters; those of minutes have two
+histograms beside. A minute goes to its five minutes when its slot is needed again, an hour later: the day is both
+rings together. A string that nothing is added to is gone after 25 hours.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ SECONDS, MINUTES, FIVES = Ring(1, 16, 0, 8), Ring(60, 61, 128), Ring(300, 289, 6
 
 def tally(spans: Sequence[float], start: int) -> list[str]:
     """Return what times in seconds add to the histogram that begins at `start`."""
+    if not spans:
+        return []
+    lowest = bisect_left(BOUNDS, min(spans))
+    if lowest == bisect_left(BOUNDS, max(spans)):  # as most batches are: nothing to sort
+        return [f"{start + lowest}={len(spans)}"]
     written, ordered, n = [], sorted(spans), 0
     while n < len(ordered):
         bucket = bisect_left(BOUNDS, ordered[n])
