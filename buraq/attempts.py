@@ -38,7 +38,11 @@ def add(
     if error:
         one["error"] = error[:ERROR_CHARS]
     kept.append(one)
-    written: str = ujson.dumps(
-        {"left_out": left_out + max(0, len(kept) - MOST), "kept": kept[-MOST:]}, escape_forward_slashes=False
-    )
+    return write(kept, left_out)
+
+
+def write(kept: list[dict[str, Any]], left_out: int) -> bytes:
+    """Return the field for these attempts, the oldest first; of many the last 20 are kept."""
+    said = {"left_out": left_out + max(0, len(kept) - MOST), "kept": kept[-MOST:]}
+    written: str = ujson.dumps(said, escape_forward_slashes=False)
     return written.encode()

@@ -5,17 +5,18 @@ A page costs the same however many tasks there are: it ends after so many entrie
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from buraq.backend import Backend
-from buraq.deadletters import of_entry
+from buraq.deadletters import of_entry, of_fields
 from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, QueueKeys
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
 
-LOOKED_AT, BYTES = 1000, 4 << 20  # entries and bytes of a page
+LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.025  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once
 LIVE = ("waiting", "running", "scheduled")
 STATES = ("scheduled", "waiting", "running", "completed", "failed", "dead", "cancelled")
@@ -30,6 +31,22 @@ class Page(NamedTuple):
 
 
 Seen = tuple[list[Any], int, KnownTask | None]  # where to go on after it, bytes, and what it is
+
+
+class Budget:
+    """What a page may still cost. A page that finds little ends, and is gone on with by the next one."""
+
+    def __init__(self) -> None:
+        self.looked_at = 0
+        self._bytes = 0
+        self._until = time.monotonic() + SECONDS
+
+    def spend(self, size: int) -> bool:
+        """Pay for an entry of so many bytes. Returns False when that was the last one."""
+        self.looked_at += 1
+        self._bytes += size
+        late = self.looked_at % CHUNK == 0 and time.monotonic() > self._until
+        return self.looked_at < LOOKED_AT and self._bytes <= BYTES and not late
 
 
 class Tasks:
@@ -86,14 +103,13 @@ class Tasks:
     ) -> Page:
         """Return the next at most `limit` tasks in a state that are `wanted`; `worker` with running ones only."""
         items: list[KnownTask] = []
-        place, scanned, size = cursor, 0, 0
-        for place, read, task in self._walk(state, list(queues), cursor, limit, worker):
-            scanned, size = scanned + 1, size + read
+        budget = Budget()
+        for place, size, task in self._walk(state, list(queues), cursor, limit, worker):
             if task is not None and wanted(task):
                 items.append(task)
-            if len(items) == limit or scanned == LOOKED_AT or size > BYTES:
-                return Page(items, place, scanned)
-        return Page(items, None, scanned)
+            if not budget.spend(size) or len(items) == limit:
+                return Page(items, place, budget.looked_at)
+        return Page(items, None, budget.looked_at)
 
     def count(self, state: str, queues: Sequence[str]) -> int | None:
         """Return how many tasks are in a state that has a count of its own; None for waiting and running."""
@@ -113,7 +129,7 @@ class Tasks:
         if state == "dead":
             streams = {queue: self._backend.names.queue(queue).dlq for queue in queues}
             for one in newest_first(self._backend, streams, after, first):
-                letter = of_entry(one.place.entry.encode(), [word for pair in one.fields.items() for word in pair])
+                letter = of_fields(one.place.entry, one.fields)
                 yield list(one.place), one.size, of_letter(self._backend.names.queue(one.place.queue), letter)
         else:
             for place, size, ended in self.history.newest(queues, state, after, first):

@@ -213,7 +213,11 @@ def _counted(group: str, said: dict[str, str]) -> Counted:
 def of_entry(entry: bytes, fields: list[bytes]) -> DeadLetter:
     """Return the dead letter that an entry holds."""
     # Ours come first: what could not be read may have fields of the same names.
-    said = dict(reversed(list(zip(fields[::2], fields[1::2], strict=False))))
+    return of_fields(entry.decode(), dict(zip(reversed(fields[::2]), reversed(fields[1::2]), strict=False)))
+
+
+def of_fields(entry: str, said: dict[bytes, bytes]) -> DeadLetter:
+    """Return the dead letter that an entry holds, by its fields."""
     raw = said.get(PAYLOAD, b"")
     try:
         task = decode(raw)
@@ -225,9 +229,9 @@ def of_entry(entry: bytes, fields: list[bytes]) -> DeadLetter:
 
     died, deaths = text(b"died_at"), text(b"deaths")
     return DeadLetter(
-        entry=entry.decode(),
+        entry=entry,
         reason=text(b"reason"),
-        died_at_ms=int(died) if died.isdigit() else int(entry.split(b"-")[0]),
+        died_at_ms=int(died) if died.isdigit() else int(entry.split("-")[0]),
         error=text(b"error"),
         traceback=text(b"traceback"),
         deaths=int(deaths) if deaths.isdigit() else 0,

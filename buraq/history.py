@@ -25,8 +25,9 @@ class Ended(NamedTuple):
 
 
 class Span(NamedTuple):
-    """How much the histories hold: records, since when in unix ms, and whether completed tasks were left out since."""
+    """How many records histories may hold and do, since when in unix ms, and whether completed tasks were left out."""
 
+    length: int
     kept: int
     oldest_ms: int | None
     sampled: bool
@@ -71,22 +72,25 @@ class History:
         keys = [self._backend.names.queue(queue).histories[letter] for queue in queues]
         return sum(n for n in self._link.commands([("XLEN", key) for key in keys]) if isinstance(n, int))
 
-    def span(self, queues: Sequence[str]) -> Span:
-        """Return how much the histories of these queues hold."""
+    def span(self, queues: Sequence[str], state: str | None = None) -> Span:
+        """Return how much the histories of these queues hold: of one state, or of all."""
         keys = [self._backend.names.queue(queue) for queue in queues]
-        streams = [key.histories[letter] for key in keys for letter in HISTORIES]
+        letters = [letter for letter, name in HISTORIES.items() if state in (None, name)]
+        streams = [key.histories[letter] for key in keys for letter in letters]
         lengths = self._link.commands([("XLEN", stream) for stream in streams])
         heads = self._link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams])
         *counted, clock = self._link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)])
         oldest = [_ms(head[0][0].decode()) if isinstance(head, list) and head else None for head in heads]
         known = [ms for ms in oldest if ms is not None]
-        completed = oldest[:: len(HISTORIES)]  # the first letter is theirs
+        # The first letter is theirs; of other states none are left out.
+        completed = oldest[:: len(letters)] if letters[0] == "c" else [None] * len(keys)
         sampled = any(
             _left_out(raw, int(clock[0]), since)
             for raw, since in zip(counted, completed, strict=True)
             if isinstance(raw, bytes) and since is not None
         )
-        return Span(sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
+        length = self._backend.config.history_length * len(streams)
+        return Span(length, sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
 
 
 def _left_out(raw: bytes, second: int, since_ms: int) -> bool:

@@ -180,10 +180,13 @@ class Inspector:
         except Undecodable:
             return None
 
-    def cancel(self, queue: str, task_id: str) -> str:
-        """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
+    def cancel(self, queue: str, task_id: str, attempts: bytes = b"", deaths: int = 0) -> str:
+        """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN.
+
+        `attempts` and `deaths` are what is known of its past, for the history.
+        """
         task = self.task(queue, task_id)
-        kept = write(recode(task), task, "", 0, b"") if task else ""
+        kept = write(recode(task), task, "", deaths, attempts) if task else ""
         call = self._backend.broker(queue).cancel(task_id, task.idempotency_key if task else "", kept)
         return str(self._link.call(call).decode())
 

@@ -50,6 +50,10 @@ def newest_first(
             else:
                 del heads[queue]
         count = CHUNK
+        if len(heads) == 1:
+            [entries] = heads.values()
+            while entries:
+                yield entries.pop()
         while heads and all(heads.values()):
             queue = min(heads, key=lambda name: heads[name][-1].place.order)
             yield heads[queue].pop()

@@ -1,8 +1,9 @@
 """The statistics of a queue: what the scripts count on the server, by second, by minute and by five minutes.
 
-They are one string of 32-bit numbers. A ring of slots holds the last quarter of a minute, one the last hour, one the
-last day; each slot has a stamp that says what time it is for, counters, and two histograms. What is too old is written
-over, or not read; a string that nothing is added to is gone after 25 hours.
+They are one string of 32-bit numbers: a ring of slots for the last sixteen seconds, one for the last 61 minutes, one
+for the last day. Each slot has a stamp that says what time it is for, and counters; those of minutes have two
+histograms beside. A minute goes to its five minutes when its slot is needed again, an hour later: the day is both
+rings together. A string that nothing is added to is gone after 25 hours.
 """
 
 from __future__ import annotations
@@ -24,29 +25,34 @@ BOUNDS = [0.001 * 1.3**n for n in range(BUCKETS - 1)]
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A ring of slots: how many seconds each is for, how many there are, and which is the first."""
+    """A ring of slots: seconds that each is for, how many there are, where they begin, numbers that each has."""
 
     step: int
     slots: int
-    first: int
+    start: int
+    width: int = SLOT
+
+    def at(self, stamp: int) -> int:
+        """Return where the slot for a stamp begins."""
+        return self.start + stamp % self.slots * self.width
 
     @property
     def bytes(self) -> int:
         """Where the ring ends in the string."""
-        return (self.first + self.slots) * SLOT * 4
-
-    def at(self, second: int) -> tuple[int, int]:
-        """Return stamp and number of the slot of a unix time."""
-        stamp = second // self.step
-        return stamp, self.first + stamp % self.slots
+        return 4 * (self.start + self.slots * self.width)
 
 
 # As in lua/parts/count.lua.
-SECONDS, MINUTES, FIVES = Ring(1, 16, 0), Ring(60, 61, 16), Ring(300, 289, 77)
+SECONDS, MINUTES, FIVES = Ring(1, 16, 0, 8), Ring(60, 61, 128), Ring(300, 289, 62 * SLOT)
 
 
 def tally(spans: Sequence[float], start: int) -> list[str]:
     """Return what times in seconds add to the histogram that begins at `start`."""
+    if not spans:
+        return []
+    lowest = bisect_left(BOUNDS, min(spans))
+    if lowest == bisect_left(BOUNDS, max(spans)):  # as most batches are: nothing to sort
+        return [f"{start + lowest}={len(spans)}"]
     written, ordered, n = [], sorted(spans), 0
     while n < len(ordered):
         bucket = bisect_left(BOUNDS, ordered[n])
@@ -83,13 +89,21 @@ class Slot:
 
 def read(raw: bytes, ring: Ring, until: int, slots: int) -> list[Slot]:
     """Return the last `slots` slots of a ring up to that of the unix time `until`, the oldest first."""
-    found = []
     last = until // ring.step
-    for stamp in range(last - slots + 1, last + 1):
-        at = 4 * SLOT * (ring.first + stamp % ring.slots)
-        numbers = raw[at : at + 4 * SLOT].ljust(4 * SLOT, b"\0")
-        slot = Slot()
-        if int.from_bytes(numbers[:4], "big") == stamp:
-            slot.numbers = list(struct.unpack(f">{SLOT}I", numbers))
-        found.append(slot)
-    return found
+    found = {stamp: _slot(raw, ring, stamp) for stamp in range(last - slots + 1, last + 1)}
+    if ring is FIVES:  # what has not gone there yet is with the minutes
+        for place in range(MINUTES.slots):
+            at = 4 * (MINUTES.start + place * SLOT)
+            five = int.from_bytes(raw[at : at + 4], "big") // 5
+            if five in found:
+                found[five].add(_numbers(raw, at, SLOT))
+    return list(found.values())
+
+
+def _slot(raw: bytes, ring: Ring, stamp: int) -> Slot:
+    numbers = _numbers(raw, 4 * ring.at(stamp), ring.width)
+    return Slot(numbers + [0] * (SLOT - ring.width)) if numbers[STAMP] == stamp else Slot()
+
+
+def _numbers(raw: bytes, at: int, width: int) -> list[int]:
+    return list(struct.unpack(f">{width}I", raw[at : at + 4 * width].ljust(4 * width, b"\0")))

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Request, Response, current_app, jsonify, request
+from flask import Blueprint, Request, Response, current_app, g, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from redis.exceptions import ConnectionError as RedisConnectionError
 from werkzeug.exceptions import TooManyRequests
@@ -111,8 +111,11 @@ class Api:
 
     @property
     def access(self) -> Access:
-        """Who asks, and what they may."""
-        return access_of(request, self.backend.config, self._authorize)
+        """Who asks, and what they may: asked once for a request, for a host app may have to look it up."""
+        known: dict[Api, Access] = g.setdefault("buraq_access", {})
+        if self not in known:
+            known[self] = access_of(request, self.backend.config, self._authorize)
+        return known[self]
 
     # -- views
 

@@ -84,12 +84,36 @@ def test_the_sums_go_into_the_histograms_but_not_by_the_second(groups: World) ->
 
 def test_a_slot_whose_time_is_over_is_emptied(groups: World) -> None:
     settle(groups, deliveries(groups, 1), Completed())
-    second = int(groups.redis.time()[0])
-    stamp, slot = MINUTES.at(second)
-    field = groups.redis.bitfield(groups.keys.statistics)
-    field.set("u32", f"#{slot * 128}", stamp - 61).set("u32", f"#{slot * 128 + RUN}", 77).execute()
+    stamp = int(groups.redis.time()[0]) // 60
+    age(groups, stamp, 61)
     settle(groups, [groups.deliver("n", "later")], Completed(), number=2)
     assert (counted(groups, MINUTES, 1, COMPLETED), counted(groups, MINUTES, 1, RUN)) == (1, 0)
+
+
+def age(world: World, minute: int, minutes: int) -> None:
+    """Let what a minute has counted be of so many minutes before."""
+    world.redis.bitfield(world.keys.statistics).set("u32", f"#{MINUTES.at(minute)}", minute - minutes).execute()
+
+
+@pytest.mark.parametrize(("minutes", "counts"), [(61, 1), (183, 1), (61 * 23, 1), (61 * 24, 0), (61 * 400, 0)])
+def test_the_day_holds_what_its_minutes_held(groups: World, minutes: int, counts: int) -> None:
+    settle(groups, deliveries(groups, 1), Completed(), sums=f"{RUN + 4}=7")
+    minute = int(groups.redis.time()[0]) // 60
+    age(groups, minute, minutes)
+    assert counted(groups, FIVES, 288, RUN + 4) == 7 * counts  # with the minutes still
+    settle(groups, [groups.deliver("n", "later")], Completed(), number=2)
+    assert counted(groups, FIVES, 288, RUN + 4) == 7 * counts  # with the five minutes now
+    assert counted(groups, FIVES, 288, COMPLETED) == 1 + counts
+
+
+def test_two_minutes_of_the_same_five_are_added(groups: World) -> None:
+    minute = int(groups.redis.time()[0]) // 60
+    fives = minute // 5 - 100
+    field = groups.redis.bitfield(groups.keys.statistics)
+    field.set("u32", f"#{FIVES.at(fives)}", fives).set("u32", f"#{FIVES.at(fives) + COMPLETED}", 5)
+    field.set("u32", f"#{MINUTES.at(minute)}", fives * 5).set("u32", f"#{MINUTES.at(minute) + COMPLETED}", 3).execute()
+    settle(groups, deliveries(groups, 1), Completed())
+    assert counted(groups, FIVES, 288, COMPLETED) == 9
 
 
 def test_statistics_of_the_wrong_type_cost_no_task(groups: World) -> None:

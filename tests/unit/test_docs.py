@@ -20,6 +20,7 @@ from buraq.inspector import Inspector
 from buraq.keys import Names, QueueKeys
 from buraq.metrics import QueueCollector, TaskMetrics
 from buraq.web.blueprint import VIEWS
+from buraq.web.v1.routes import ROUTES
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, anchors, blocks, prose, table
 
 DOCS = ROOT / "docs"
@@ -278,10 +279,13 @@ def test_the_events_are_those_that_the_scripts_publish() -> None:
 
 def test_endpoints_that_are_named_exist() -> None:
     paths = {path for path, _ in VIEWS.values()} | {"/livez", "/readyz"}
+    served = {f"{method} {route.path}" for route in ROUTES for method in route.views}
+    for method, path in re.findall(r"`(GET|POST|DELETE)? ?(/api/v1/[\w/{}-]*)`", (DOCS / "api.md").read_text()):
+        assert f"{method or 'GET'} {path}" in served, path
     for page in PAGES:
         if EXAMPLES in page.parents:
             continue
-        for method, path in re.findall(r"`(GET|POST) (/[\w/-]*)`", page.read_text()):
+        for method, path in re.findall(r"`(GET|POST) (/(?!api/v1)[\w/-]*)`", page.read_text()):
             assert path in paths, f"{page.name}: {path}"
             assert path not in dict(VIEWS.values()) or dict(VIEWS.values())[path] == method
     described = {row[0].strip("`") for row in table(ROOT / "README.md", "endpoint")}

@@ -46,11 +46,12 @@ def test_an_empty_histogram_has_no_percentile() -> None:
 
 def test_a_slot_with_another_stamp_is_read_as_empty() -> None:
     now = 60 * 1000 + 7
-    stamp, slot = MINUTES.at(now)
+    stamp = now // 60
     raw = bytearray(4 * SLOT * 77)
-    for minute, at in ((stamp, slot), (stamp - 62, slot - 1)):
-        raw[at * 512 : at * 512 + 4] = minute.to_bytes(4, "big")
-        raw[at * 512 + 8 : at * 512 + 12] = (9).to_bytes(4, "big")
+    for minute in (stamp, stamp - 62):
+        at = 4 * MINUTES.at(minute)
+        raw[at : at + 4] = minute.to_bytes(4, "big")
+        raw[at + 8 : at + 12] = (9).to_bytes(4, "big")
     assert [one.numbers[2] for one in read(bytes(raw), MINUTES, now, 3)] == [0, 0, 9]
     assert [one.numbers[2] for one in read(b"", MINUTES, now, 3)] == [0, 0, 0]
 

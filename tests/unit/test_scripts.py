@@ -10,6 +10,7 @@ from buraq import broker
 from buraq.scripts import Script, load, parse
 
 LUA = sorted((Path(__file__).parents[2] / "buraq" / "lua").glob("*.lua"))
+PARTS = sorted((Path(__file__).parents[2] / "buraq" / "lua" / "parts").glob("*.lua"))
 MOST_LINES = 120
 KINDS = ("KEYS", "ARGV")
 TAKES_MEMORY = {"enqueue", "duplicate", "announce"}  # new claims may be refused; announce writes nothing
@@ -118,6 +119,18 @@ def test_the_loader_reads_the_contract(path: Path) -> None:
     for kind, count, more in (("KEYS", script.keys, script.more_keys), ("ARGV", script.args, script.more_args)):
         numbers = declared(header, kind)
         assert (count, more) == (sum(not is_open for _, is_open in numbers), any(is_open for _, is_open in numbers))
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_functions_that_scripts_share_take_what_they_touch_and_are_used(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\b(KEYS|ARGV)\b", text)
+    assert max(map(len, text.splitlines())) <= 120
+    code = [line for line in text.splitlines() if line and not line.startswith("--")]
+    assert [line for line in code if not line.startswith(" ")][::2] == [
+        line for line in code if line.startswith("local function ")
+    ], "nothing but functions"
+    assert any(re.search(rf"\bUses [a-z, ]*\b{path.stem}\b", parts(script)[0]) for script in LUA)
 
 
 # --- The loader

@@ -252,6 +252,24 @@ def test_a_host_app_decides_by_itself(server: Server, redis: Redis) -> None:
     assert api.post("/session", {"key": API}).status_code == 403
 
 
+def test_a_host_app_is_asked_once_for_a_request(server: Server, redis: Redis) -> None:
+    asked: list[bool] = []
+
+    def may(change: bool) -> str:
+        asked.append(change)
+        return "ada"
+
+    app = Flask("host")
+    app.register_blueprint(blueprint(Buraq(redis_url=server.url), authorize=may), url_prefix="/q")
+    assert enqueue(Client(app, "/q")) == 201
+    assert asked == [False, True]
+
+
+def test_a_head_is_a_get_without_its_body(make: Make) -> None:
+    answer = make().http.head("/api/v1/queues")
+    assert (answer.status_code, answer.data, answer.content_type) == (200, b"", "application/json")
+
+
 def test_a_host_app_may_allow_reading_alone_or_nothing(server: Server, redis: Redis) -> None:
     reader, nobody = hosted(server, {False: "bob"}), hosted(server, {})
     assert (enqueue(reader), reader.ask("GET", "/queues").status_code) == (403, 200)

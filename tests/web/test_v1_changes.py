@@ -169,6 +169,15 @@ def test_what_waits_or_is_scheduled_can_be_cancelled(both: tuple[Client, Workpla
     assert actions(api) == [("cancel", "default", "waits", None), ("cancel", "default", "later", None)]
 
 
+def test_what_a_cancelled_task_had_tried_is_still_known(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    work.app.enqueue("t", {}, id="t")
+    work.fail("ValueError: once")
+    api.post("/tasks/t/cancel")
+    shown = api.get("/tasks/t")
+    assert (shown["state"], [one["error"] for one in shown["attempts"]]) == ("cancelled", ["ValueError: once"])
+
+
 def test_what_runs_is_dead_or_has_ended_cannot(both: tuple[Client, Workplace]) -> None:
     api, work = both
     for task_id in ("ended", "died", "runs"):

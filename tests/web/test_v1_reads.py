@@ -147,6 +147,9 @@ def test_what_has_ended_is_listed_the_newest_first_across_queues(both: tuple[Cli
     wanted = ["t3", "t2", "t1", "t0"]
     page = api.get("/tasks?state=completed")
     assert (ids(page), page["total"], page["history"]["kept"]) == (wanted, 4, 4)
+    assert page["history"]["length"] == 2 * 10_000
+    assert api.get("/tasks?state=failed")["history"]["kept"] == 0
+    assert api.get("/system")["history"]["length"] == 8 * 10_000
     assert [task["id"] for task in pages(api, "/tasks?state=completed", 1)] == wanted
     assert ids(api.get("/tasks?state=completed&queue=mail")) == ["t3", "t1"]
     assert page["items"][0]["duration_ms"] == 250

@@ -12,6 +12,7 @@ from flask import Response
 from redis.exceptions import ResponseError
 from werkzeug.exceptions import Conflict, HTTPException, NotFound, ServiceUnavailable
 
+from buraq import attempts
 from buraq.deadletters import DeadLetter, DeadLetters
 from buraq.errors import EnqueueError, PayloadError, PayloadTooLarge, QueueUnavailable
 from buraq.keys import DEFAULT_QUEUE
@@ -90,7 +91,8 @@ def cancel_task(call: Call) -> Response:
     known = find(call)
     said = "UNKNOWN"
     if known.state in ("waiting", "scheduled"):
-        said = call.state.inspector.cancel(known.queue, known.task.id)
+        past = attempts.write(known.attempts, known.attempts_left_out) if known.attempts else b""
+        said = call.state.inspector.cancel(known.queue, known.task.id, past, known.deaths)
         if said == "CANCELLED":
             call.note("cancel", queue=known.queue, target=known.task.id)
             return answer(shown(call, _cancelled(known)))

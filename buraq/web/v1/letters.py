@@ -10,8 +10,8 @@ from flask import Response
 from werkzeug.exceptions import NotFound
 
 from buraq.backend import Backend
-from buraq.browse import BYTES, LOOKED_AT
-from buraq.deadletters import DeadLetter, DeadLetters, Filter, of_entry
+from buraq.browse import Budget
+from buraq.deadletters import DeadLetter, DeadLetters, Filter, of_fields
 from buraq.newest import Place, newest_first
 from buraq.web.v1.call import Call, answer, at, dumps, refuse
 from buraq.web.v1.show import letter, letter_detail
@@ -26,8 +26,7 @@ def newest(
     """Go through the dead letters of queues, the newest first."""
     streams = {queue: backend.names.queue(queue).dlq for queue in queues}
     for one in newest_first(backend, streams, after, first):
-        words = [word for pair in one.fields.items() for word in pair]
-        yield one.place, one.size, of_entry(one.place.entry.encode(), words)
+        yield one.place, one.size, of_fields(one.place.entry, one.fields)
 
 
 def list_letters(call: Call) -> Response:
@@ -38,18 +37,17 @@ def list_letters(call: Call) -> Response:
         refuse(422, "cursor: it is the `next` of the page before", "cursor")
     wanted, items = Filter.of(query), []
     after = Place(*cursor) if cursor else None
-    place, more, scanned, size = after, False, 0, 0
-    for place, read, dead in newest(call.backend, queues, after, query["limit"]):
-        scanned, size = scanned + 1, size + read
+    place, more, budget = after, False, Budget()
+    for place, size, dead in newest(call.backend, queues, after, query["limit"]):
         if wanted.fits(dead):
             items.append(letter(place.queue, dead, call.state.redaction))
-        if more := len(items) == query["limit"] or scanned == LOOKED_AT or size > BYTES:
+        if more := not budget.spend(size) or len(items) == query["limit"]:
             break
     return answer(
         {
             "items": items,
             "next": write_cursor(list(place), ["letters", query.get("queue")]) if more and place else None,
-            "scanned": scanned,
+            "scanned": budget.looked_at,
             "total": sum(len(DeadLetters(call.backend, queue)) for queue in queues),
         }
     )

@@ -43,7 +43,7 @@ def get_system(call: Call) -> Response:
             "server": server,
             "api": _api(call),
             "settings": settings(config),
-            "history": history(call, Tasks(call.backend)),
+            "history": history(Tasks(call.backend), call.queues),
             "warnings": warnings(server, config),
         }
     )

@@ -36,7 +36,7 @@ def list_tasks(call: Call) -> Response:
             "next": write_cursor(page.next, [state, query.get("queue")]) if page.next is not None else None,
             "scanned": page.scanned,
             "total": _total(call, tasks, state, queues, worker),
-            "history": history(call, tasks) if past else None,
+            "history": history(tasks, queues, state) if past else None,
         }
     )
 
@@ -50,11 +50,11 @@ def _total(call: Call, tasks: Tasks, state: str, queues: list[str], worker: str)
     return tasks.count(state, queues)
 
 
-def history(call: Call, tasks: Tasks) -> dict[str, Any]:
-    """Return how much of the past the histories hold."""
-    span = tasks.history.span(call.queues)
+def history(tasks: Tasks, queues: list[str], state: str | None = None) -> dict[str, Any]:
+    """Return how much of the past the histories of queues hold: of one state, or of all."""
+    span = tasks.history.span(queues, state)
     return {
-        "length": call.backend.config.history_length,
+        "length": span.length,
         "kept": span.kept,
         "oldest_at": at(span.oldest_ms),
         "sampled": span.sampled,
