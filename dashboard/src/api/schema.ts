@@ -228,13 +228,15 @@ export type TaskDetail = TaskSummary & {
   has_result: boolean;
   /** What it returned, redacted like the payload; null without a kept result. */
   result: unknown;
+  /** Whether the payload reads `{}` because it was too large for the history (4 KiB). */
+  payload_left_out?: boolean;
 };
 
 /** How much of the past the history holds. */
 export type History = {
-  /** How many tasks it may hold (`HISTORY_LENGTH`); 0 means it is off. */
+  /** How many tasks it may hold: `HISTORY_LENGTH` completed, failed, dead and cancelled ones of each queue; 0 means it is off. With a list: of the list's state and queues. */
   length: number;
-  /** How many it holds. */
+  /** How many it holds; with a list, of the list's state and queues. */
   kept: number;
   /** When the oldest of them ended; null when it is empty. */
   oldest_at: string | null;
@@ -246,7 +248,7 @@ export type History = {
 
 /** A page of tasks. */
 export type TaskPage = {
-  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, or 4 MB read. */
+  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 25 ms. */
   items: TaskSummary[];
   /** Cursor of the next page; null when there is none. Opaque, and good for as long as what it points to lives: after that it goes on at the next one. */
   next: string | null;
@@ -322,7 +324,7 @@ export type DeadLetter = {
   reason: Reason;
   /** Type and message of its last error, cut to 300 characters in lists; null when it raised nothing. */
   error: string | null;
-  /** The group it belongs to. */
+  /** The group it belongs to; empty for one that is counted in none. */
   group: string;
   /** When it was given up, by the server's clock. */
   died_at: string;
@@ -360,7 +362,7 @@ export type DeadLetterDetail = DeadLetter & {
 
 /** A page of dead letters, the newest first. */
 export type DeadLetterPage = {
-  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, or 4 MB read. */
+  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 25 ms. */
   items: DeadLetter[];
   /** Cursor of the next page; null when there is none. Opaque, and good for as long as what it points to lives: after that it goes on at the next one. */
   next: string | null;
