@@ -12,15 +12,13 @@ from buraq.connection import Server
 from buraq.errors import ConfigError
 from buraq.keys import Names
 from buraq.producer import Producer
+from buraq.sentinels import followed
 
 
 def _refuse_what_is_not_built(config: Config) -> None:
     """Raise `ConfigError` for a setting that would be ignored: half of one's tasks on another server than believed."""
     if config.redis_cluster:
         raise ConfigError("REDIS_CLUSTER", "true", "cluster mode is not built yet; name one server in REDIS_URL")
-    if config.redis_sentinels:
-        nodes = ",".join(config.redis_sentinels)
-        raise ConfigError("REDIS_SENTINELS", nodes, "sentinels are not supported yet; name one server in REDIS_URL")
 
 
 class Backend:
@@ -48,7 +46,10 @@ class Backend:
 
             # Started here, or found running: the command line and this program may share one.
             url, self._embedded = resolve(url)
-        return Server.from_url(url, self.config.redis_ssl_cert_reqs)
+        server = Server.from_url(url, self.config.redis_ssl_cert_reqs)
+        if self.config.redis_sentinels:
+            return followed(server, self.config)
+        return server
 
     @cached_property
     def producer(self) -> Producer:

@@ -133,6 +133,13 @@ class Config:
         "Name of the master that the sentinels watch.",
         REDIS_SENTINEL_MASTER=optional(parse_name),
     )
+    redis_sentinel_password: str = setting(
+        "",
+        "Password of the sentinels themselves; the master's is in `REDIS_URL`.",
+        "empty",
+        hidden,
+        REDIS_SENTINEL_PASSWORD=parse_text,
+    )
     redis_ssl_cert_reqs: str = setting(
         "required",
         "Check of a `rediss://` server's certificate: `required`, `optional` or `none`. "
@@ -317,7 +324,9 @@ class Config:
 
     @property
     def masked_url(self) -> str:
-        """`redis_url` without its password, fit for logs and error messages."""
+        """`redis_url` without its password, fit for logs and error messages; with sentinels, who they are."""
+        if self.redis_sentinels:
+            return f"{self.redis_sentinel_master} of the sentinels {','.join(self.redis_sentinels)}"
         return mask_url(self.redis_url)
 
     def masked(self) -> dict[str, object]:
@@ -366,6 +375,11 @@ def refuse_contradictions(config: Config, written: Mapping[str, str]) -> None:
         raise ConfigError("REDIS_SENTINEL_MASTER", "", "with REDIS_SENTINELS it takes the name of their master")
     if config.redis_sentinel_master and not config.redis_sentinels:
         raise ConfigError("REDIS_SENTINELS", "", "with REDIS_SENTINEL_MASTER it takes host:port,host:port,…")
+    if config.redis_sentinels and not config.redis_url.startswith(("redis:", "rediss:")):
+        remedy = "with REDIS_SENTINELS it takes redis:// or rediss://, for the primary's password, database and TLS"
+        raise ConfigError(written.get("redis_url", "REDIS_URL"), mask_url(config.redis_url), remedy)
+    if config.redis_sentinels and config.redis_cluster:
+        raise ConfigError("REDIS_CLUSTER", "true", "a cluster replaces its masters itself; leave REDIS_SENTINELS empty")
 
 
 def settings_table() -> str:

@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 
-from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import ResponseError
 
 from buraq.batch import Batch, Waiter
 from buraq.broker import BATCH_BYTES, MEMO_LIFE_MS, Broker, Item, Verdict
@@ -28,8 +28,7 @@ from buraq.scripts import Argument
 from buraq.values import Durability
 
 # Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
-# twice. redis-py cuts the first word off those that it has a class for.
-_PASSING_CLASSES = (ReadOnlyError, ClusterDownError, TryAgainError)
+# twice. That another server is to be asked (READONLY, MOVED, TRYAGAIN) arrives as `NotHere`, one of `Unreachable`.
 _PASSING_WORDS = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
 _REPLICA = "cannot be used with replica instances"  # what WAIT and WAITAOF say to one
 ROUND = 400  # items that travel together
@@ -277,4 +276,4 @@ def _passes(reply: object) -> bool:
     if not isinstance(reply, ResponseError):
         return False
     words = str(reply)
-    return isinstance(reply, _PASSING_CLASSES) or words.startswith(_PASSING_WORDS) or _REPLICA in words
+    return words.startswith(_PASSING_WORDS) or _REPLICA in words

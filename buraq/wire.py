@@ -14,6 +14,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
+from buraq.lookup import not_here
 from buraq.scripts import Argument
 
 try:
@@ -29,7 +30,9 @@ class Wire:
 
     def __init__(self, sock: socket.socket, parse_error: Any) -> None:
         self._sock = sock
-        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=parse_error)
+        self._reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=lambda words: not_here(parse_error(words))
+        )
 
     @classmethod
     def over(cls, connection: Any) -> Wire | None:
@@ -45,7 +48,7 @@ class Wire:
 
         `meanwhile` is called when they are on their way, and before the replies are waited for. Raises an `OSError` or
         a redis-py `ConnectionError` when the connection breaks, when the answer does not come in the socket's time, or
-        when the server says that it is not there yet.
+        when the server says that it is not there yet, or `NotHere` when another one is to be asked.
         """
         packed = b"".join([hiredis.pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
         sent = self._sock.send(packed)

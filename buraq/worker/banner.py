@@ -10,7 +10,6 @@ import gevent
 from buraq.connection import Unreachable
 from buraq.legacy import Leftovers
 from buraq.log import RateLimited
-from buraq.values import mask_url
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Banner:
                 )
                 break
             except Unreachable as error:
-                facts = {"server": mask_url(config.redis_url), "error": str(error)}
+                facts = {"server": config.masked_url, "error": str(error)}
                 troubles.warning("waiting for Redis (REDIS_URL or REDIS_ADDR)", extra=facts)
                 gevent.sleep(0.5)
         said = {**_info(server), **_info(memory), **_info(disk)}
@@ -58,7 +57,7 @@ class Banner:
         log.info(
             "connected",
             extra={
-                "server": mask_url(config.redis_url),
+                "server": config.masked_url,
                 "version": _version(said),
                 "durability": "AOF"
                 if said.get("aof_enabled") == "1"

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
     "version errors values config keys retry task options log",
-    "scripts wire connection",
+    "scripts lookup wire connection sentinels",
     "broker batch producer events backend inspector deadletters legacy handle",
     "metrics",
     "envelope function app",
@@ -23,8 +23,9 @@ RANKS = [
 # Inside the first rank, from what stands to the left; inside the others, only what is named here.
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
-    "wire": {"scripts"},
-    "connection": {"scripts", "wire"},
+    "wire": {"scripts", "lookup"},
+    "connection": {"scripts", "lookup", "wire"},
+    "sentinels": {"lookup", "connection"},
     "batch": {"broker"},
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},

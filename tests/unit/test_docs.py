@@ -29,9 +29,8 @@ NOT_OURS = {
     *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR"),
     *("GRAFANA_ADMIN_USER", "GRAFANA_ADMIN_PASSWORD", "HEALTHCHECK_URL", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"),
 }
-NOT_BUILT = {"redis_cluster", "redis_addrs", "stream_shards", "redis_sentinels", "redis_sentinel_master"}
-REFUSED = {"redis_cluster": "true", "redis_sentinels": "localhost:26379"}
-SENTINEL = {"redis_cluster": {}, "redis_sentinels": {"REDIS_SENTINEL_MASTER": "mymaster"}}
+NOT_BUILT = {"redis_cluster", "redis_addrs", "stream_shards"}
+REFUSED = {"redis_cluster": "true"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 each_python_block = pytest.mark.parametrize(
@@ -166,7 +165,7 @@ def test_settings_without_effect_are_named_as_such() -> None:
 
 @pytest.mark.parametrize("variable", REFUSED)
 def test_what_is_not_built_is_refused_and_not_ignored(variable: str) -> None:
-    config = Config.from_env({variable.upper(): REFUSED[variable], "REDIS_SENTINEL_MASTER": ""} | SENTINEL[variable])
+    config = Config.from_env({variable.upper(): REFUSED[variable]})
     with pytest.raises(ConfigError, match=variable.upper()):
         Backend(config)
 
