@@ -20,7 +20,6 @@ from buraq.errors import ConfigError, DuplicateTaskType, EnqueueError
 from buraq.function import TaskFunction
 from buraq.handle import TaskHandle
 from buraq.options import Binder, Options, given_seconds, texts
-from buraq.producer import ROUND
 from buraq.retry import Backoff
 
 P = ParamSpec("P")
@@ -212,7 +211,8 @@ class Buraq:
     def send(self, envelope: Envelope, payload: dict[str, Any]) -> TaskHandle:
         """Send one task, whose payload was checked. For task functions."""
         item = envelope.item(payload)
-        verdicts = envelope.backend.producer.send(envelope.broker, (item,))
+        shard = envelope.backend.shard_of(item.owner or item.id)
+        verdicts = shard.producer.send(shard.broker(envelope.queue), (item,))
         return self._handle(envelope, item, verdicts.get(0) if verdicts else None)
 
     def _handle(self, envelope: Envelope, item: Item, verdict: Verdict | None) -> TaskHandle:
@@ -220,22 +220,16 @@ class Buraq:
         if verdict is None:
             if self.on_enqueued is not None:
                 self.on_enqueued(task_type, 1)
-            return TaskHandle(item.id, task_type, queue, True, backend)
+            return TaskHandle(item.id, task_type, queue, True, backend, item.owner)
         if verdict.word == "REFUSED":
             raise EnqueueError(item.id, verdict.detail)
-        return TaskHandle(verdict.detail or item.id, task_type, queue, False, backend)
+        return TaskHandle(verdict.detail or item.id, task_type, queue, False, backend, item.owner)
 
     def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:
         """Send many tasks, whose payloads were checked: all are written before any is sent. For task functions."""
         items = [envelope.item(payload) for payload in payloads]
-        handles: list[TaskHandle] = []
-        for start in range(0, len(items), ROUND):
-            chunk = items[start : start + ROUND]
-            verdicts = envelope.backend.producer.send(envelope.broker, chunk)
-            handles += [
-                self._handle(envelope, item, verdicts.get(n) if verdicts else None) for n, item in enumerate(chunk)
-            ]
-        return handles
+        verdicts = envelope.backend.send(envelope.queue, items)
+        return [self._handle(envelope, item, verdicts.get(n)) for n, item in enumerate(items)]
 
 
 class FlaskExtension:

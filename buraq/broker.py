@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import ujson
 
 from buraq.keys import DEAD, FRONT, HIGH, LETTERS, LOW, NORMAL, PRIORITIES, SCHEDULED, SUSPECTS, QueueKeys
-from buraq.scripts import Argument, Call, load
+from buraq.scripts import Argument, Call, Script, load
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Retried, Task, recode
 
 KEY_LIFE_MS = 24 * 3600 * 1000  # of an idempotency key
@@ -83,6 +83,17 @@ class Broker:
     keys: QueueKeys
     group: str = "buraq_workers"
     channel: str = "buraq_events"
+    sharded: bool = False  # whether the channel is a sharded one, as in a cluster
+
+    def script(self, name: str) -> Script:
+        """Return a transition as this queue runs it."""
+        return load(name, self.sharded)
+
+    def listeners(self) -> list[tuple[Argument, ...]]:
+        """Return the commands that count who listens to the events: by the name of the channel, and by patterns."""
+        if self.sharded:
+            return [("PUBSUB", "SHARDNUMSUB", self.channel)]
+        return [("PUBSUB", "NUMSUB", self.channel), ("PUBSUB", "NUMPAT")]
 
     @cached_property
     def _queue(self) -> str:
@@ -108,7 +119,7 @@ class Broker:
                 owner = owners.setdefault(keys.owner(item.owner), 11 + len(owners)) if item.owner else ""
                 how = f"{how},{item.due},{owner}"
             args += (item.id, how, item.payload)
-        return load("enqueue")([*self._of_enqueue, keys.accepted(producer), *owners], args)
+        return self.script("enqueue")([*self._of_enqueue, keys.accepted(producer), *owners], args)
 
     @staticmethod
     def verdicts(reply: Sequence[Any]) -> dict[int, Verdict]:
@@ -121,13 +132,13 @@ class Broker:
         keys = self.keys
         streams = [*keys.by_priority, keys.streams[FRONT], keys.streams[SUSPECTS]]
         owner = [keys.owner(idempotency_key)] if idempotency_key else []
-        return load("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *owner], [self.group, task_id])
+        return self.script("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *owner], [self.group, task_id])
 
     # -- settling
 
     def announce(self, started: Iterable[tuple[str, str]]) -> Call:
         """Tell the listeners what has started: pairs of task id and note."""
-        return load("announce")([], [self.channel, *(word for pair in started for word in pair)])
+        return self.script("announce")([], [self.channel, *(word for pair in started for word in pair)])
 
     def _settle_keys(self, batch: Sequence[Delivery], worker: str) -> list[str]:
         return [batch[0].key[0], self.keys.index, self.keys.settled(worker)]
@@ -168,7 +179,7 @@ class Broker:
             if outcome is not COMPLETED and outcome.result is not None and outcome.ttl_ms > 0:
                 keys.append(self.keys.result(delivery.task.id if delivery.task else ""))
                 args += (position, outcome.ttl_ms, outcome.result)
-        return load("complete")(keys, args)
+        return self.script("complete")(keys, args)
 
     def _retry(self, batch: Sequence[Delivery], worker: str, number: int, part: int, charged: bool) -> Call:
         args = self._head("retry" if charged else "put_off", batch, number, part)
@@ -177,7 +188,7 @@ class Broker:
         args += [delivery.outcome.payload for delivery in batch]
         args += [scheduled_place(delivery) for delivery in batch]
         keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks]
-        return load("retry")(keys, args)
+        return self.script("retry")(keys, args)
 
     def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         keys = [*self._settle_keys(batch, worker), self.keys.dlq]
@@ -192,12 +203,12 @@ class Broker:
             fields = dead_letter(delivery, delivery.outcome)
             letters += (len(fields), *fields)
         args = [*self._head("bury", batch, number, part), "", *self._columns(batch), *owners, *letters]
-        return load("bury")(keys, args)
+        return self.script("bury")(keys, args)
 
     def _release(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         back = batch[0].back
         keys = [*self._settle_keys(batch, worker), self.keys.streams[back]]
-        return load("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
+        return self.script("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
 
     @staticmethod
     def settled(reply: Sequence[int]) -> Settled:
@@ -208,7 +219,7 @@ class Broker:
     def duplicate(self, delivery: Delivery, task: Task) -> Call:
         """Ask whose idempotency key it is; drops the delivery of a duplicate."""
         keys = [self.keys.streams[delivery.letter], self.keys.index, self.keys.owner(task.idempotency_key)]
-        return load("duplicate")(keys, [self.group, delivery.entry, task.id, KEY_LIFE_MS])
+        return self.script("duplicate")(keys, [self.group, delivery.entry, task.id, KEY_LIFE_MS])
 
     # -- worker processes
 
@@ -216,20 +227,20 @@ class Broker:
         """Move due tasks to their streams."""
         keys = self.keys
         moving = [keys.scheduled, keys.tasks, keys.index, *keys.by_priority, keys.streams[SUSPECTS]]
-        return load("promote")(moving, [self.channel, self._queue, now_ms, limit])
+        return self.script("promote")(moving, [self.channel, self._queue, now_ms, limit])
 
     def lease(self, worker: str, ttl_ms: int, facts: dict[str, Argument], now_ms: int | str = "") -> Call:
         """Renew the lease of a worker process."""
         keys = [self.keys.leases, self.keys.worker(worker), self.keys.settled(worker)]
         pairs = [word for pair in facts.items() for word in pair]
-        return load("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
+        return self.script("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
 
     def leave(self, worker: str, limit: int = SETTLE_BATCH) -> Call:
         """Hand back what is pending under the process's name, then forget the process."""
         keys, streams = self.keys, self.keys.streams
         held = [*keys.by_priority, streams[FRONT], streams[SUSPECTS]]
         known = [keys.index, keys.leases, keys.worker(worker), keys.settled(worker)]
-        return load("leave")([*held, *known], [self.group, worker, limit])
+        return self.script("leave")([*held, *known], [self.group, worker, limit])
 
     def reclaim(
         self, letter: str, caller: str, dead: str, entries: Sequence[Reclaimable], now_ms: int | str = ""
@@ -245,7 +256,7 @@ class Broker:
                 owner = len(held)
             target = {FRONT: 2, SUSPECTS: 3, DEAD: 4}[entry.target]
             args += (entry.entry, entry.id, target, entry.deaths, entry.note, owner)
-        return load("reclaim")(held, args)
+        return self.script("reclaim")(held, args)
 
     def group_commands(self) -> list[tuple[Argument, ...]]:
         """Return the commands that make the consumer group on each stream; BUSYGROUP means that it is there.
@@ -267,11 +278,11 @@ class Broker:
                 owner = len(keys)
             stream = 1 + int(_STREAM[PRIORITIES.get(letter.task.priority, NORMAL)])
             args += (letter.entry, letter.task.id, stream, letter.payload, owner)
-        return load("replay")(keys, args)
+        return self.script("replay")(keys, args)
 
     def purge(self, letters: Sequence[tuple[str, str]]) -> Call:
         """Delete dead letters: pairs of entry and task id."""
-        return load("purge")([self.keys.dlq, self.keys.index], [word for pair in letters for word in pair])
+        return self.script("purge")([self.keys.dlq, self.keys.index], [word for pair in letters for word in pair])
 
 
 def scheduled_place(delivery: Delivery) -> str:

@@ -181,24 +181,28 @@ class SharedLink:
 
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply, and as `Link.commands` does."""
-        return self._ask(lambda: self._link.call(call))
+        return self._ask(lambda link: link.call(call))
 
     def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands in one go, as `Link.commands`."""
-        replies: list[Any] = self._ask(lambda: self._link.commands(commands))
+        replies: list[Any] = self._ask(lambda link: link.commands(commands))
         return replies
 
-    def _ask(self, ask: Callable[[], Any]) -> Any:
+    def _ask(self, ask: Callable[[Link], Any]) -> Any:
         until = time.monotonic() + _LOOKED_FOR
         while True:
             try:
-                with self._lock:
-                    self._link.close_if_broken()
-                    return ask()
+                return self.once(ask)
             except NotHere:
                 if time.monotonic() >= until:
                     raise
             time.sleep(_PAUSE)
+
+    def once(self, ask: Callable[[Link], Any]) -> Any:
+        """Do something with the connection when it is its turn, and return what it returns."""
+        with self._lock:
+            self._link.close_if_broken()
+            return ask(self._link)
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
@@ -271,8 +275,12 @@ class Server:
     def shared(self) -> SharedLink:
         """The one link of this process for what is rare."""
         if self._shared is None:
-            self._shared = SharedLink(self)
+            self._shared = self.shared_link("shared")
         return self._shared
+
+    def shared_link(self, purpose: str) -> SharedLink:
+        """Return a link to be shared by those who have one purpose: servers of one cluster share it with each other."""
+        return SharedLink(self)
 
     def forget(self) -> None:
         """Drop connections inherited by a fork, without a word to the server: they are still the parent's."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from buraq.backend import Backend
+from buraq.backend import Backend, Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.task import PAYLOAD, Task, Undecodable, decode
 
@@ -34,25 +36,25 @@ class WorkerProcess:
     queues: tuple[str, ...]
 
 
-class Inspector:
-    """Reads what the server holds. Raises one of `connection.Unreachable` when it is away."""
+class ShardInspector:
+    """Reads what one shard holds: on one server that is all."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._link = backend.server.shared
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._link = shard.server.shared
 
     def _ask(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         return self._link.commands(commands) if commands else []
 
     def queues(self) -> list[str]:
         """Return the names of the queues that exist, the default one first."""
-        [names] = self._ask([("SMEMBERS", self._backend.names.queues)])
+        [names] = self._ask([("SMEMBERS", self._shard.names.queues)])
         others = {name.decode() for name in names if isinstance(names, list | set)} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
     def counts(self, queue: str) -> QueueCounts:
         """Return how many tasks of a queue are where, in two round trips whatever their number."""
-        keys = self._backend.names.queue(queue)
+        keys = self._shard.names.queue(queue)
         streams = [keys.streams[letter] for letter in LETTERS]
         lengths = [("XLEN", stream) for stream in streams]
         groups = [("XINFO", "GROUPS", stream) for stream in streams]
@@ -84,7 +86,7 @@ class Inspector:
         """Return how many entries are pending in our group, and the last one that it delivered."""
         for row in reply if isinstance(reply, list) else ():
             facts = dict(zip(row[::2], row[1::2], strict=False))
-            if facts[b"name"] == self._backend.config.group_name.encode():
+            if facts[b"name"] == self._shard.config.group_name.encode():
                 return int(facts[b"pending"]), facts[b"last-delivered-id"]
         return 0, b"0-0"
 
@@ -95,7 +97,7 @@ class Inspector:
 
     def state(self, queue: str, task_id: str) -> str | None:
         """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
-        keys = self._backend.names.queue(queue)
+        keys = self._shard.names.queue(queue)
         place = self.where(keys, task_id)
         if place is None:
             return None
@@ -104,7 +106,7 @@ class Inspector:
             [due] = self._ask([("ZSCORE", keys.scheduled, task_id)])
             return "scheduled" if due is not None else None
         stream = keys.dlq if letter == DEAD else keys.streams[letter]
-        group = self._backend.config.group_name
+        group = self._shard.config.group_name
         body, pending = self._ask([("XRANGE", stream, entry, entry), ("XPENDING", stream, group, entry, entry, 1)])
         if not isinstance(body, list) or not body:
             return None
@@ -114,7 +116,7 @@ class Inspector:
 
     def task(self, queue: str, task_id: str) -> Task | None:
         """Return a task as it is written now, None when it is nowhere or cannot be read."""
-        keys = self._backend.names.queue(queue)
+        keys = self._shard.names.queue(queue)
         place = self.where(keys, task_id)
         if place is None:
             return None
@@ -134,28 +136,106 @@ class Inspector:
     def cancel(self, queue: str, task_id: str) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
         task = self.task(queue, task_id)
-        call = self._backend.broker(queue).cancel(task_id, task.idempotency_key if task else "")
+        call = self._shard.broker(queue).cancel(task_id, task.idempotency_key if task else "")
         return str(self._link.call(call).decode())
 
-    def workers(self) -> list[WorkerProcess]:
-        """Return the worker processes of all queues, the lost ones of the last minutes too."""
-        all_keys = [self._backend.names.queue(name) for name in self.queues()]
+    def workers(self, queues: Sequence[str]) -> list[WorkerProcess]:
+        """Return the worker processes of queues, the lost ones of the last minutes too."""
+        all_keys = [self._shard.names.queue(name) for name in queues]
         replies = self._ask([("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)])
         now_ms = int(replies[0][0]) * 1000 + int(replies[0][1]) // 1000
         expiry: dict[str, float] = {}
-        queues: dict[str, list[QueueKeys]] = {}
+        held: dict[str, list[QueueKeys]] = {}
         for keys, rows in zip(all_keys, replies[1:], strict=True):
             for name, score in zip(rows[::2], rows[1::2], strict=False):
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
-                queues.setdefault(name.decode(), []).append(keys)
+                held.setdefault(name.decode(), []).append(keys)
         names = sorted(expiry)
-        facts = self._ask([("HGETALL", queues[name][0].worker(name)) for name in names])
+        facts = self._ask([("HGETALL", held[name][0].worker(name)) for name in names])
         found = []
         for name, reply in zip(names, facts, strict=True):
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
-            found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in queues[name])))
+            found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in held[name])))
         return found
+
+
+class Inspector:
+    """Reads what the server holds, in a cluster all shards as one. Raises one of `connection.Unreachable` when it, or
+    a part of it, is away.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @cached_property
+    def _shards(self) -> list[ShardInspector]:
+        return [ShardInspector(shard) for shard in self._backend.shards]
+
+    def _likely_first(self, task_id: str) -> list[ShardInspector]:
+        """Return all shards, first the one on which a task without an idempotency key is."""
+        number = self._backend.shard_of(task_id).number
+        return [self._shards[number], *self._shards[:number], *self._shards[number + 1 :]]
+
+    def queues(self) -> list[str]:
+        """Return the names of the queues that exist, the default one first."""
+        others = {name for shard in self._shards for name in shard.queues()} - {DEFAULT_QUEUE}
+        return [DEFAULT_QUEUE, *sorted(others)]
+
+    def counts(self, queue: str) -> QueueCounts:
+        """Return how many tasks of a queue are where, in two round trips to each shard whatever their number."""
+        parts = [shard.counts(queue) for shard in self._shards]
+        return parts[0] if len(parts) == 1 else _sum(parts)
+
+    def state(self, queue: str, task_id: str) -> str | None:
+        """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
+        states = (shard.state(queue, task_id) for shard in self._likely_first(task_id))
+        return next((state for state in states if state is not None), None)
+
+    def task(self, queue: str, task_id: str) -> Task | None:
+        """Return a task as it is written now, None when it is nowhere or cannot be read."""
+        tasks = (shard.task(queue, task_id) for shard in self._likely_first(task_id))
+        return next((task for task in tasks if task is not None), None)
+
+    def cancel(self, queue: str, task_id: str) -> str:
+        """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
+        words = (shard.cancel(queue, task_id) for shard in self._likely_first(task_id))
+        return next((word for word in words if word != "UNKNOWN"), "UNKNOWN")
+
+    def workers(self) -> list[WorkerProcess]:
+        """Return the worker processes of all queues, the lost ones of the last minutes too."""
+        queues = self.queues()
+        found: dict[str, WorkerProcess] = {}
+        for shard in self._shards:
+            for process in shard.workers(queues):
+                known = found.get(process.id)
+                found[process.id] = process if known is None else _merged(known, process)
+        return [found[name] for name in sorted(found)]
+
+
+def _sum(parts: Sequence[QueueCounts]) -> QueueCounts:
+    by_stream: Counter[str] = Counter()
+    for part in parts:
+        by_stream.update(part.waiting_by_stream)
+    return QueueCounts(
+        queue=parts[0].queue,
+        waiting=sum(part.waiting for part in parts),
+        running=sum(part.running for part in parts),
+        scheduled=sum(part.scheduled for part in parts),
+        dead=sum(part.dead for part in parts),
+        oldest=max(part.oldest for part in parts),
+        waiting_by_stream={name: by_stream[name] for name in parts[0].waiting_by_stream},
+    )
+
+
+def _merged(one: WorkerProcess, other: WorkerProcess) -> WorkerProcess:
+    """Return what two shards know of a process. It says of itself what it says on the first one; it is lost when
+    all its leases have run out.
+    """
+    facts = one.facts or other.facts
+    status = next((each.status for each in (one, other) if each.facts and each.status != "lost"), "")
+    status = status or ("active" if {one.status, other.status} != {"lost"} else "lost")
+    return WorkerProcess(one.id, status, facts, tuple(dict.fromkeys(one.queues + other.queues)))
 
 
 def _number(reply: Any) -> int:

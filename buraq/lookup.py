@@ -72,16 +72,23 @@ def looking_up(kind: type[Any], directory: Directory, seconds: float) -> type[An
                 directory.doubt()
                 raise
 
+        def told(self, error: Exception) -> Exception:
+            """Return an error reply as `not_here` does; one that leads elsewhere puts the directory in doubt."""
+            said = not_here(error)
+            if said is not error:
+                directory.doubt()
+            return said
+
         def read_response(self, *args: Any, **options: Any) -> Any:
             try:
                 return super().read_response(*args, **options)
             except ResponseError as error:
-                told = not_here(error)
-                if told is error:
+                said = self.told(error)
+                if said is error:
                     raise
                 # One that lies in a pool would be used again, and be told the same.
                 self.disconnect()
-                raise told from error
+                raise said from error
 
     return LookingUp
 

@@ -214,6 +214,9 @@ class _Line:
                 passing = [reply for reply in replies if reply and _passes(reply)]
                 if not passing:
                     if self._durability.kind != "memory" and not self._wait_until_durable(batch.memo, deadline):
+                        self._trouble = TimeoutError(
+                            f"accepted, and not as safe in time as DURABILITY={self._durability} asks"
+                        )
                         return False
                     self._batch = self._trouble = None
                     try:

@@ -28,11 +28,9 @@ _READ = 1 << 16  # bytes
 class Wire:
     """An open connection, for one user at a time."""
 
-    def __init__(self, sock: socket.socket, parse_error: Any) -> None:
+    def __init__(self, sock: socket.socket, parse_error: Callable[[str], Exception]) -> None:
         self._sock = sock
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=lambda words: not_here(parse_error(words))
-        )
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=parse_error)
 
     @classmethod
     def over(cls, connection: Any) -> Wire | None:
@@ -41,7 +39,8 @@ class Wire:
         parse_error = getattr(getattr(connection, "_parser", None), "parse_error", None)
         if hiredis is None or not isinstance(sock, socket.socket) or parse_error is None:
             return None
-        return cls(sock, parse_error)
+        told = getattr(connection, "told", not_here)
+        return cls(sock, lambda words: told(parse_error(words)))
 
     def ask(self, commands: Sequence[Sequence[Argument]], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Send commands in one go and return their replies, error replies too.

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("buraq.worker")
 troubles = RateLimited(log)
 
-# What one worker process keeps open: fetch, settle, lease, promote, reclaim, control, shared link, producer.
-CONNECTIONS = 8
+# What one worker process keeps open: for each shard fetch, settle, lease, producer; and for each node promote, reclaim,
+# control, shared link.
+PER_SHARD, PER_NODE = 4, 4
 
 
 class Banner:
@@ -34,7 +35,7 @@ class Banner:
         worker = self._worker
         if full:
             self._show_server()
-        while not worker.lease.valid:
+        while not worker.standing.valid:
             gevent.sleep(0.02)
         log.info("consuming", extra={"worker": worker.name, "slots": worker.slots.concurrency})
 
@@ -70,7 +71,7 @@ class Banner:
                 "THE SERVER MAY EVICT TASKS: set maxmemory-policy to noeviction, or they vanish when memory is short",
                 extra={"eviction": policy},
             )
-        for queue in worker.queues_now():
+        for queue in worker.queues_now() if len(backend.shards) == 1 else ():  # the original knows no shards
             for stream, left in Leftovers(backend, queue).count().items():
                 log.warning(
                     "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
@@ -84,7 +85,7 @@ class Banner:
                 "task_types": ",".join(sorted(worker.app.registry)) or "none",
                 "processes": options.processes,
                 "slots": options.concurrency,
-                "connections": CONNECTIONS * options.processes,
+                "connections": (PER_SHARD * len(backend.shards) + PER_NODE) * options.processes,
                 "metrics": f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}/metrics",
             },
         )

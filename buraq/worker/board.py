@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from buraq.worker.lane import Standing
     from buraq.worker.lease import Lease
     from buraq.worker.slots import Slots
 
@@ -39,7 +40,7 @@ class Row:
         if loop in LOOPS:
             _BEAT.pack_into(self._memory, self._at + _BEATS_AT + LOOPS.index(loop) * _BEAT.size, at)
 
-    def update(self, lease: Lease, slots: Slots) -> None:
+    def update(self, lease: Lease | Standing, slots: Slots) -> None:
         """Write down lease and load."""
         held = struct.Struct("=qqd")
         until = time.monotonic() + lease.ttl if lease.valid else 0.0

@@ -93,6 +93,10 @@ class Fetcher(Loop):
                 self._make_groups(broker)
         if self._broken or time.monotonic() - self._reconciled > self._lease.ttl:
             self.reconcile()
+        self._fill()
+
+    def _fill(self) -> None:
+        """Fetch what free slots can start, or wait for work or for a slot."""
         free = self._free()
         if free <= 0 or self.held_up():
             self.room.clear()

@@ -143,9 +143,10 @@ def _end_lease(config: Config, name: str) -> None:
     """End the lease of a dead process. When the server does not answer the lease runs out."""
     backend = Backend(config)
     with suppress(*Unreachable):
-        names = Inspector(backend).queues()
-        backend.server.shared.commands([("ZREM", backend.names.queue(queue).leases, name) for queue in names])
-    backend.server.shared.close()
+        queues = Inspector(backend).queues()
+        for shard in backend.shards:
+            shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
+    backend.close()
 
 
 def run(options: GroupOptions) -> int:

@@ -59,6 +59,7 @@ class Lease:
         self.hub_turned = clock()
         self.blocked = 0.0  # seconds that the hub has been blocked, now or when it last was
         self.reachable = True
+        self.watches = True  # whether it says who blocks the hub; one in a process does
         self._said_at = 0.0  # when it was last said that the server is away
         self._facts = facts
         self._max_blocked = max_blocked
@@ -158,6 +159,8 @@ class Lease:
         if idle < BLOCKED_AFTER:
             return
         self.blocked = idle
+        if not self.watches:
+            return
         if idle > CRY_OUT_AFTER:
             self._cry_out()
         frame = sys._current_frames().get(self._main_thread)

@@ -13,7 +13,7 @@ import ujson
 from buraq.broker import RECLAIM_BATCH, Broker, Reclaimable
 from buraq.config import Config
 from buraq.connection import SharedLink
-from buraq.deadletters import DeadLetters
+from buraq.deadletters import ShardLetters
 from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
 from buraq.task import Delivery, Undecodable, decode
 from buraq.worker.lease import Lease, leases_of
@@ -51,7 +51,7 @@ class Reclaimer(Loop):
         lease: Lease,
         brokers: Callable[[], tuple[Broker, ...]],
         reclaimed: Callable[[int, int], None],
-        letters: Callable[[str], DeadLetters],
+        letters: Callable[[str], ShardLetters],
         config: Config,
     ) -> None:
         super().__init__()

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
     "version errors values config keys retry task options log",
-    "scripts lookup wire connection sentinels",
-    "broker batch producer events backend inspector deadletters legacy handle",
+    "scripts lookup wire connection sentinels clusters",
+    "broker batch producer events backend sharded_events inspector deadletters legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -26,9 +26,11 @@ NEIGHBOURS = {
     "wire": {"scripts", "lookup"},
     "connection": {"scripts", "lookup", "wire"},
     "sentinels": {"lookup", "connection"},
+    "clusters": {"lookup", "connection"},
     "batch": {"broker"},
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
+    "sharded_events": {"events", "backend"},
     "inspector": {"broker", "backend"},
     "deadletters": {"broker", "backend"},
     "legacy": {"backend"},
