@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -125,6 +126,9 @@ class Lease:
     def start(self) -> None:
         """Begin to renew. Called from the hub's thread."""
         self._main_thread = monkey.get_original("_thread", "get_ident")()
+        # A hub imports what it looks names up with when it first does, under a lock that several hubs can wait for
+        # for ever. So that is done here, before there is a thread with a hub of its own.
+        socket.getaddrinfo("127.0.0.1", None)
         self._done = False
         monkey.get_original("_thread", "start_new_thread")(self._run, ())
 
