@@ -60,7 +60,9 @@ class Backend:
         self._client = client
         self._embedded: object = None  # a server that ends with this process
         names = Names(config.stream_name, config.dlq_stream_name)
-        if config.redis_cluster and client is None:
+        if config.redis_cluster and client is not None:
+            raise ConfigError("REDIS_CLUSTER", "true", "a client= is one server's; name the nodes in REDIS_ADDRS")
+        if config.redis_cluster:
             shards = [names.of_shard(n, tag_of(config.stream_name, n)) for n in range(config.stream_shards)]
             self.shards = tuple(Shard(self, names) for names in shards)
         else:

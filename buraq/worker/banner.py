@@ -77,6 +77,7 @@ class Banner:
                     "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
                     extra={"stream": stream, "entries": left},
                 )
+        nodes = len(config.redis_addrs) if config.redis_cluster else 1
         host, port = self._group.address[:2]
         log.info(
             "worker group",
@@ -85,7 +86,7 @@ class Banner:
                 "task_types": ",".join(sorted(worker.app.registry)) or "none",
                 "processes": options.processes,
                 "slots": options.concurrency,
-                "connections": (PER_SHARD * len(backend.shards) + PER_NODE) * options.processes,
+                "connections": (PER_SHARD * len(backend.shards) + PER_NODE * nodes) * options.processes,
                 "metrics": f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}/metrics",
             },
         )

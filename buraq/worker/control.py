@@ -52,9 +52,11 @@ class Control(Loop):
                 lane.fetcher.wake()  # it waits for work on the queues that it knows
         if worker.row is not None:
             worker.row.update(worker.standing, worker.slots)
-        self._look_for_queues()
-        if time.monotonic() - self._types_written > _TYPES_EVERY:
-            self._write_types()
+        try:
+            self._look_for_queues()
+        finally:  # where a part of a cluster is away, the rest is to know
+            if time.monotonic() - self._types_written > _TYPES_EVERY:
+                self._write_types()
 
     def _worst_block(self) -> float:
         """Return the longest time that the hub was blocked lately, so that whoever looks every half minute sees it."""

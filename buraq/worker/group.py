@@ -19,7 +19,7 @@ from buraq.backend import Backend
 from buraq.config import Config
 from buraq.connection import Unreachable
 from buraq.errors import ConfigError
-from buraq.inspector import Inspector
+from buraq.inspector import ShardInspector
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
 from buraq.worker.board import Board
@@ -142,9 +142,9 @@ def worker_gone(group: Group, worker: Any) -> None:
 def _end_lease(config: Config, name: str) -> None:
     """End the lease of a dead process. When the server does not answer the lease runs out."""
     backend = Backend(config)
-    with suppress(*Unreachable):
-        queues = Inspector(backend).queues()
-        for shard in backend.shards:
+    for shard in backend.shards:
+        with suppress(*Unreachable):
+            queues = ShardInspector(shard).queues()
             shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
     backend.close()
 
