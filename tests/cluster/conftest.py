@@ -14,6 +14,7 @@ from buraq.cli.root import buraq
 from buraq.config import Config
 from buraq.worker.worker import Worker
 from tests.clusters import Cluster
+from tests.servers import KINDS
 
 
 def settings_of(cluster: Cluster, **more: str) -> dict[str, str]:
@@ -21,10 +22,10 @@ def settings_of(cluster: Cluster, **more: str) -> dict[str, str]:
     return {"REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses), **more}
 
 
-@pytest.fixture(scope="module")
-def cluster(shared: Callable[..., Any]) -> Cluster:
+@pytest.fixture(scope="module", params=KINDS)
+def cluster(request: pytest.FixtureRequest, shared: Callable[..., Any]) -> Cluster:
     """Three masters without replicas, which the tests of a module have in common and do not break."""
-    made: Cluster = shared(Cluster, replicas=0, aof=False)
+    made: Cluster = shared(Cluster, replicas=0, aof=False, kind=request.param)
     return made
 
 
