@@ -21,7 +21,7 @@ import gevent
 
 from buraq import Buraq
 from buraq.errors import QueueUnavailable
-from tests.replicas import Replicated
+from tests.replicas import Replica, Replicated
 from tests.servers import RUN, eventually
 
 PRODUCERS = 16
@@ -47,6 +47,12 @@ def cut_off(servers: Replicated) -> None:
     gevent.sleep(CUT_S)
 
 
+def has(replica: Replica) -> int:
+    """Return how many bytes of its primary's writes a replica has."""
+    with replica.client() as client:
+        return int(client.info("replication")["slave_repl_offset"])
+
+
 def run(fault: Callable[[Replicated], None], min_replicas: int, durability: str) -> Outcome:
     """Have tasks enqueued on a primary with two replicas until it is replaced, and count what is gone."""
     with Replicated(2, aof=True, min_replicas=min_replicas, max_lag=1) as servers:
@@ -64,6 +70,9 @@ def run(fault: Callable[[Replicated], None], min_replicas: int, durability: str)
         producers = [gevent.spawn(produce) for _ in range(PRODUCERS)]
         gevent.sleep(LOAD_S)
         fault(servers)
+        servers.primary.kill()
+        # As sentinels and clusters do: WAIT was answered when any one of them had it.
+        servers.replicas.sort(key=has, reverse=True)
         promoted = servers.fail_over()
         gevent.killall(producers)
         with promoted.client() as client:
