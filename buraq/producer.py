@@ -252,7 +252,9 @@ class _Line:
             return True
         least = max(1, durability.replicas)
         words = ("WAITAOF", 1, 0, wait_ms) if durability.kind == "aof" else ("WAIT", least, wait_ms)
-        reply = self._link.commands([before, words] if before else [words])[-1]
+        replies = self._link.commands([before, words] if before else [words])
+        # Where the command before was refused nothing was written, and there would be nothing to wait for.
+        reply = next((one for one in replies if isinstance(one, Exception)), replies[-1])
         if _passes(reply):
             raise ConnectionError(str(reply))
         if isinstance(reply, Exception):

@@ -8,6 +8,7 @@ from buraq import Buraq
 from buraq.backend import Backend
 from buraq.config import Config
 from buraq.embedded.watcher import free_port
+from buraq.errors import QueueUnavailable
 from buraq.events import Feed
 from buraq.lookup import NotHere
 from tests.faults.conftest import nothing_left
@@ -146,3 +147,20 @@ def test_a_server_that_has_become_a_replica_is_left_at_once(fresh):
     with pytest.raises(NotHere, match="ReadOnly"):
         link.commands([("GET", "k"), ("SET", "k", 2)])
     assert link.fileno is None, "the next use looks the server up anew"
+
+
+def test_what_no_replica_has_is_not_accepted_because_the_primary_refuses_to_write(fresh):
+    """The script is answered from memory then, and a WAIT after nothing was written would say that all is well."""
+    replicated = fresh(Replicated, min_replicas=1)
+    queue = Buraq(redis_url=replicated.primary.url, durability="replica:1", enqueue_timeout="6s")
+    queue.enqueue("task", {})
+    client = replicated.primary.client()
+    replicated.freeze()
+    enqueued = gevent.spawn(queue.enqueue, "task", {})
+    eventually(lambda: client.xlen("buraq_tasks") == 2)
+    eventually(lambda: not client.info("replication")["min_slaves_good_slaves"])
+
+    client.client_kill_filter(_type="normal", skipme=True)
+
+    with pytest.raises(QueueUnavailable):
+        enqueued.get(timeout=10)
