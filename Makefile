@@ -4,6 +4,7 @@
 #   make demo                 a server, a worker, the API and mock tasks; Ctrl-C ends all of it
 #   make test                 every test; make test-unit and make test-integration are its parts
 #   make lint                 style and types; make format mends what can be mended by itself
+#   make faults N=10000       processes, servers and networks that fail, with so many tasks; keeps the figures
 #   make bench NAME=process   measures; without NAME it says which benchmarks there are
 #   make clean                removes .venv and what the tools left behind
 #
@@ -12,6 +13,7 @@
 
 PYTHON ?=
 ARGS ?=
+N ?= 10000
 
 UNIT := tests/unit tests/transitions
 BIN := .venv/bin
@@ -20,7 +22,7 @@ RUNS := .venv/.ready
 LINTS := .venv/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration bench lint format clean rebuild
+.PHONY: help demo test test-unit test-integration faults bench lint format clean rebuild
 # One .venv, one thing at a time: `make -j lint test` must not install under a running test.
 .NOTPARALLEL:
 
@@ -44,6 +46,10 @@ test-unit: $(RUNS)
 # All that is not a unit test, so that a new folder cannot be forgotten here.
 test-integration: $(RUNS)
 	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
+
+# The same tests as in `make test`, only larger.
+faults: $(RUNS)
+	@FAULTS_N=$(N) $(BIN)/pytest tests/faults -o faulthandler_timeout=900 $(ARGS)
 
 # With what lint needs, because the plots need some of it.
 bench: $(LINTS)

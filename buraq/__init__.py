@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from buraq.errors import (
         BuraqError,
         ConfigError,
+        Crashed,
         DuplicateTaskType,
         EnqueueError,
         PayloadError,
@@ -35,6 +36,7 @@ _HOMES = {
     "TaskFunction": "function",
     "BuraqError": "errors",
     "ConfigError": "errors",
+    "Crashed": "errors",
     "DuplicateTaskType": "errors",
     "EnqueueError": "errors",
     "PayloadError": "errors",
@@ -55,6 +57,7 @@ __all__ = [
     "Buraq",
     "BuraqError",
     "ConfigError",
+    "Crashed",
     "DuplicateTaskType",
     "EnqueueError",
     "PayloadError",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import redis
 
@@ -119,6 +119,7 @@ class Buraq:
         backoff: Backoff | float | timedelta | Callable[[int], float] | None = None,
         concurrency: int | None = None,
         keep_result: bool = False,
+        pool: Literal["process"] | None = None,
     ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
 
     def task(self, function: Any = None, /, **options: Any) -> Any:
@@ -126,7 +127,8 @@ class Buraq:
 
         `name` defaults to the function's. `timeout` is seconds or a timedelta; `max_retries=n` means n + 1 attempts;
         `backoff` is a `Backoff`, seconds between attempts, or a function of the attempt's number; at most
-        `concurrency` of them run at once in a worker process; `keep_result` keeps what it returns for RESULT_TTL.
+        `concurrency` of them run at once in a worker process; `keep_result` keeps what it returns for RESULT_TTL;
+        `pool="process"` is for what computes: it runs in one of CPU_PROCESSES child processes of the worker.
         Raises `DuplicateTaskType` when the name is taken, `TypeError` when the function cannot be a task,
         `ValueError` naming a wrong option.
         """
@@ -144,10 +146,13 @@ class Buraq:
         backoff: Any = None,
         concurrency: int | None = None,
         keep_result: bool = False,
+        pool: Literal["process"] | None = None,
         **options: Any,
     ) -> TaskFunction[..., Any]:
         if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
             raise ValueError(f"concurrency={concurrency!r}: it is a whole number, 1 or more")
+        if pool not in (None, "process"):
+            raise ValueError(f'pool={pool!r}: it is "process", or left out')
         if name is not None and (type(name) is not str or not name):
             raise ValueError(f"name={name!r}: it is a text, the task type")
         wrong = options.keys() - _OF_ALL
@@ -171,6 +176,7 @@ class Buraq:
             _backoff(backoff),
             concurrency,
             keep_result,
+            pool,
         )
         self.registry[name] = task
         return task
@@ -211,25 +217,34 @@ class Buraq:
     def send(self, envelope: Envelope, payload: dict[str, Any]) -> TaskHandle:
         """Send one task, whose payload was checked. For task functions."""
         item = envelope.item(payload)
-        shard = envelope.backend.shard_of(item.owner or item.id)
-        verdicts = shard.producer.send(shard.broker(envelope.queue), (item,))
-        return self._handle(envelope, item, verdicts.get(0) if verdicts else None)
+        if envelope.shard is not None:
+            verdicts = envelope.shard.producer.send(envelope.broker, (item,))
+        else:
+            verdicts = envelope.backend.send(envelope.queue, (item,))
+        return self._handles(envelope, (item,), verdicts)[0]
 
-    def _handle(self, envelope: Envelope, item: Item, verdict: Verdict | None) -> TaskHandle:
+    def _handles(
+        self, envelope: Envelope, items: Sequence[Item], verdicts: dict[int, Verdict] | None
+    ) -> list[TaskHandle]:
+        """Return the handles of items that were sent, and count what was accepted. Raises `EnqueueError`."""
         task_type, queue, backend = envelope.task_type, envelope.queue, envelope.backend
-        if verdict is None:
-            if self.on_enqueued is not None:
-                self.on_enqueued(task_type, 1)
-            return TaskHandle(item.id, task_type, queue, True, backend, item.owner)
-        if verdict.word == "REFUSED":
-            raise EnqueueError(item.id, verdict.detail)
-        return TaskHandle(verdict.detail or item.id, task_type, queue, False, backend, item.owner)
+        accepted = len(items) - len(verdicts or ())
+        if accepted and self.on_enqueued is not None:
+            self.on_enqueued(task_type, accepted)
+        handles = [TaskHandle(item.id, task_type, queue, True, backend, item.owner) for item in items]
+        for n, verdict in verdicts.items() if verdicts else ():
+            if verdict.word == "REFUSED":
+                raise EnqueueError(items[n].id, verdict.detail)
+            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend, items[n].owner)
+        return handles
 
     def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:
         """Send many tasks, whose payloads were checked: all are written before any is sent. For task functions."""
-        items = [envelope.item(payload) for payload in payloads]
-        verdicts = envelope.backend.send(envelope.queue, items)
-        return [self._handle(envelope, item, verdicts.get(n)) for n, item in enumerate(items)]
+        items, backend = envelope.items(payloads), envelope.backend
+        handles: list[TaskHandle] = []
+        for chunk in backend.chunks(items):
+            handles += self._handles(envelope, chunk, backend.send(envelope.queue, chunk))
+        return handles
 
 
 class FlaskExtension:

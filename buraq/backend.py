@@ -6,17 +6,18 @@ On one server, with sentinels too, there is one shard: all of it. In a cluster t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import redis
 
 from buraq.broker import Broker, Item, Verdict
 from buraq.clusters import Cluster, ShardServer, cluster_of, tag_of
 from buraq.config import Config
-from buraq.connection import Server
+from buraq.connection import Server, SharedLink
 from buraq.errors import ConfigError
-from buraq.keys import Names
+from buraq.keys import Names, QueueKeys
 from buraq.producer import ROUND, Producer
 from buraq.sentinels import followed
 
@@ -31,6 +32,11 @@ class Shard:
         self.channel = f"{names.base}:{self.config.events_channel}" if names.tag else self.config.events_channel
         self._backend = backend
         self._brokers: dict[str, Broker] = {}
+
+    @property
+    def _history(self) -> int:
+        """How many records of each kind are kept here: its part of HISTORY_LENGTH."""
+        return -(-self.config.history_length // len(self._backend.shards))
 
     @cached_property
     def server(self) -> Server:
@@ -47,9 +53,21 @@ class Shard:
         broker = self._brokers.get(queue)
         if broker is None:
             keys = self.names.queue(queue)
-            broker = Broker(keys, self.config.group_name, self.channel, bool(self.names.tag))
+            broker = Broker(keys, self.config.group_name, self.channel, self._history, bool(self.names.tag))
             self._brokers[queue] = broker
         return broker
+
+
+class Part(NamedTuple):
+    """What a shard holds of a queue: on one server all of it."""
+
+    shard: Shard
+    keys: QueueKeys
+
+    @property
+    def link(self) -> SharedLink:
+        """The connection to where it lies."""
+        return self.shard.server.shared
 
 
 class Backend:
@@ -87,11 +105,32 @@ class Backend:
         """The one producer of this process; in a cluster the one of the first shard."""
         return self.shards[0].producer
 
-    def send(self, queue: str, items: Sequence[Item]) -> dict[int, Verdict]:
-        """Send items of one queue, each to its shard; return the verdicts on those that were not simply accepted.
+    def likely_first(self, task_id: str) -> list[Shard]:
+        """Return all shards, first the one on which a task without an idempotency key is."""
+        number = self.shard_of(task_id).number
+        return [self.shards[number], *self.shards[:number], *self.shards[number + 1 :]]
 
-        Raises as `Producer.send` does; what was sent before that is accepted.
+    def parts(self, queues: Iterable[str]) -> dict[str, Part]:
+        """Return the parts of queues, each by a name: that of the queue, in a cluster `<shard>/<queue>`."""
+        if len(self.shards) == 1:
+            return {queue: Part(self.shards[0], self.names.queue(queue)) for queue in queues}
+        parts = (Part(shard, shard.names.queue(queue)) for queue in queues for shard in self.shards)
+        return {f"{part.shard.number}/{part.keys.name}": part for part in parts}
+
+    def chunks(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """Cut items of one queue into what `send` takes at once: in a cluster all, which it cuts by shard."""
+        size = ROUND if len(self.shards) == 1 else max(1, len(items))
+        for start in range(0, len(items), size):
+            yield items[start : start + size]
+
+    def send(self, queue: str, items: Sequence[Item]) -> dict[int, Verdict] | None:
+        """Send a chunk of items of one queue, each to its shard; return as `Producer.send` does.
+
+        Raises as that does; what was sent before is accepted.
         """
+        if len(self.shards) == 1:
+            shard = self.shards[0]
+            return shard.producer.send(shard.broker(queue), items)
         places: dict[Shard, list[int]] = {}
         for n, item in enumerate(items):
             places.setdefault(self.shard_of(item.owner or item.id), []).append(n)

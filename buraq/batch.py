@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, Broker, Item, Verdict
@@ -36,7 +37,7 @@ class Waiter:
 
     def wake(self) -> None:
         """Let the caller go on, once: one that has gone meanwhile takes no notice."""
-        if self.ready.locked():
+        with suppress(RuntimeError):  # it was released before
             self.ready.release()
 
 

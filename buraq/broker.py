@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import ujson
 
+from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, HIGH, LETTERS, LOW, NORMAL, PRIORITIES, SCHEDULED, SUSPECTS, QueueKeys
 from buraq.scripts import Argument, Call, Script, load
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Retried, Task, recode
@@ -63,6 +64,8 @@ class Letter(NamedTuple):
     entry: str
     task: Task
     payload: bytes
+    attempts: bytes = b""
+    group: str = ""
 
 
 class Reclaimable(NamedTuple):
@@ -74,6 +77,10 @@ class Reclaimable(NamedTuple):
     deaths: int
     note: str
     owner: str
+    attempts: bytes = b""
+    group: str = ""
+    facts: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True, eq=False)  # one for each queue of a backend: compared by identity, which costs nothing
@@ -83,6 +90,7 @@ class Broker:
     keys: QueueKeys
     group: str = "buraq_workers"
     channel: str = "buraq_events"
+    history: int = 10_000  # records of each kind that are kept
     sharded: bool = False  # whether the channel is a sharded one, as in a cluster
 
     def script(self, name: str) -> Script:
@@ -116,10 +124,10 @@ class Broker:
         for item in items:
             how = _STREAM[item.letter]
             if item.due or item.owner:
-                owner = owners.setdefault(keys.owner(item.owner), 11 + len(owners)) if item.owner else ""
+                owner = owners.setdefault(keys.owner(item.owner), 12 + len(owners)) if item.owner else ""
                 how = f"{how},{item.due},{owner}"
             args += (item.id, how, item.payload)
-        return self.script("enqueue")([*self._of_enqueue, keys.accepted(producer), *owners], args)
+        return self.script("enqueue")([*self._of_enqueue, keys.accepted(producer), keys.statistics, *owners], args)
 
     @staticmethod
     def verdicts(reply: Sequence[Any]) -> dict[int, Verdict]:
@@ -127,12 +135,14 @@ class Broker:
         rows = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
         return {int(n) - 1: Verdict(word.decode(), detail.decode()) for n, word, detail in rows}
 
-    def cancel(self, task_id: str, idempotency_key: str = "") -> Call:
-        """Take back a task that has not started."""
+    def cancel(self, task_id: str, idempotency_key: str = "", record: str = "") -> Call:
+        """Take back a task that has not started; the history keeps `record` of it."""
         keys = self.keys
         streams = [*keys.by_priority, keys.streams[FRONT], keys.streams[SUSPECTS]]
         owner = [keys.owner(idempotency_key)] if idempotency_key else []
-        return self.script("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *owner], [self.group, task_id])
+        kept = [keys.histories["x"], keys.finished]
+        args: list[Argument] = [self.group, task_id, self.history, record if self.history else ""]
+        return self.script("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *kept, *owner], args)
 
     # -- settling
 
@@ -154,26 +164,30 @@ class Broker:
         columns += [delivery.note for delivery in batch]
         return columns
 
-    def settle(self, batch: Sequence[Delivery], worker: str, number: int, part: int = 0) -> Call:
+    def settle(self, batch: Sequence[Delivery], worker: str, number: int, part: int = 0, sums: str = "") -> Call:
         """Write the outcomes of deliveries of one stream that ended alike (same outcome class, same `charged`).
 
         Several such batches of one round are told apart by `part`: the server remembers its reply to each. A batch
-        whose deliveries have no notes is refused when somebody listens to the events.
+        whose deliveries have no notes is refused when somebody listens to the events. `sums` is what their runs add
+        to the statistics.
         """
         outcome = batch[0].outcome
         if isinstance(outcome, Completed):
-            return self._complete(batch, worker, number, part)
+            return self._complete(batch, worker, number, part, sums)
         if isinstance(outcome, Retried):
-            return self._retry(batch, worker, number, part, outcome.charged)
+            return self._retry(batch, worker, number, part, outcome.charged, sums)
         if isinstance(outcome, Dead):
-            return self._bury(batch, worker, number, part)
+            return self._bury(batch, worker, number, part, sums)
         return self._release(batch, worker, number, part)
 
-    def _complete(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
+    def _complete(self, batch: Sequence[Delivery], worker: str, number: int, part: int, sums: str) -> Call:
         keys, args = self._settle_keys(batch, worker), self._head("complete", batch, number, part)
+        keys += (self.keys.statistics, self.keys.histories["c"], self.keys.finished)
         columns = self._columns(batch)
         notes = len(batch) if columns[-1] else 0
-        args += (notes, *columns) if notes else (notes, *columns[: -len(batch)])
+        records = [word for n, delivery in enumerate(batch, 1) if delivery.record for word in (n, delivery.record)]
+        args += (notes, sums, self.history, len(records) // 2)
+        args += (*(columns if notes else columns[: -len(batch)]), *records)
         for position, delivery in enumerate(batch, 1):
             outcome = delivery.outcome
             if outcome is not COMPLETED and outcome.result is not None and outcome.ttl_ms > 0:
@@ -181,17 +195,21 @@ class Broker:
                 args += (position, outcome.ttl_ms, outcome.result)
         return self.script("complete")(keys, args)
 
-    def _retry(self, batch: Sequence[Delivery], worker: str, number: int, part: int, charged: bool) -> Call:
+    def _retry(self, batch: Sequence[Delivery], worker: str, number: int, part: int, charged: bool, sums: str) -> Call:
         args = self._head("retry" if charged else "put_off", batch, number, part)
-        args += ["Failed" if charged else "Pending", "", *self._columns(batch)]
+        args += ["Failed" if charged else "Pending", "", sums or " " if charged else "", self.history]
+        args += self._columns(batch)
         args += [delivery.outcome.delay_ms for delivery in batch]
         args += [delivery.outcome.payload for delivery in batch]
         args += [scheduled_place(delivery) for delivery in batch]
-        keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks]
+        args += [delivery.record or "" for delivery in batch]
+        kept = [self.keys.statistics, self.keys.histories["f"], self.keys.finished]
+        keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks, *kept]
         return self.script("retry")(keys, args)
 
-    def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
-        keys = [*self._settle_keys(batch, worker), self.keys.dlq]
+    def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int, sums: str) -> Call:
+        keys = [*self._settle_keys(batch, worker), self.keys.dlq, self.keys.groups]
+        keys += (self.keys.statistics, self.keys.histories["d"], self.keys.finished)
         owners: list[Argument] = []
         letters: list[Argument] = []
         for delivery in batch:
@@ -202,8 +220,12 @@ class Broker:
                 owners.append("")
             fields = dead_letter(delivery, delivery.outcome)
             letters += (len(fields), *fields)
-        args = [*self._head("bury", batch, number, part), "", *self._columns(batch), *owners, *letters]
-        return self.script("bury")(keys, args)
+        kin = [LetterGroup.of(delivery.task.type if delivery.task else None, delivery.outcome) for delivery in batch]
+        args = [*self._head("bury", batch, number, part), "", sums, self.history, *self._columns(batch), *owners]
+        args += [group.id for group in kin]
+        args += [group.facts for group in kin]
+        args += [delivery.record or "" for delivery in batch]
+        return self.script("bury")(keys, [*args, *letters])
 
     def _release(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         back = batch[0].back
@@ -248,7 +270,8 @@ class Broker:
         """Take entries of one stream from a dead process."""
         keys, streams = self.keys, self.keys.streams
         held = [streams[letter], streams[FRONT], streams[SUSPECTS], keys.dlq, keys.index, keys.leases]
-        args: list[Argument] = [self.group, self.channel, caller, dead, now_ms]
+        held += (keys.groups, keys.statistics, keys.histories["d"], keys.finished)
+        args: list[Argument] = [self.group, self.channel, caller, dead, now_ms, self.history]
         for entry in entries:
             owner: Argument = ""
             if entry.owner:
@@ -256,6 +279,7 @@ class Broker:
                 owner = len(held)
             target = {FRONT: 2, SUSPECTS: 3, DEAD: 4}[entry.target]
             args += (entry.entry, entry.id, target, entry.deaths, entry.note, owner)
+            args += (entry.attempts, entry.group, entry.facts, entry.record)
         return self.script("reclaim")(held, args)
 
     def group_commands(self) -> list[tuple[Argument, ...]]:
@@ -269,7 +293,7 @@ class Broker:
 
     def replay(self, letters: Sequence[Letter]) -> Call:
         """Put dead letters back into their streams."""
-        keys = [self.keys.dlq, *self.keys.by_priority, self.keys.index]
+        keys = [self.keys.dlq, *self.keys.by_priority, self.keys.index, self.keys.groups]
         args: list[Argument] = [self.channel, self._queue, KEY_LIFE_MS]
         for letter in letters:
             owner: Argument = ""
@@ -277,19 +301,21 @@ class Broker:
                 keys.append(self.keys.owner(letter.task.idempotency_key))
                 owner = len(keys)
             stream = 1 + int(_STREAM[PRIORITIES.get(letter.task.priority, NORMAL)])
-            args += (letter.entry, letter.task.id, stream, letter.payload, owner)
+            args += (letter.entry, letter.task.id, stream, letter.payload, owner, letter.attempts, letter.group)
         return self.script("replay")(keys, args)
 
-    def purge(self, letters: Sequence[tuple[str, str]]) -> Call:
-        """Delete dead letters: pairs of entry and task id."""
-        return self.script("purge")([self.keys.dlq, self.keys.index], [word for pair in letters for word in pair])
+    def purge(self, letters: Sequence[tuple[str, str, str]]) -> Call:
+        """Delete dead letters: entry, task id and group of each."""
+        keys = [self.keys.dlq, self.keys.index, self.keys.groups]
+        return self.script("purge")(keys, [word for letter in letters for word in letter])
 
 
 def scheduled_place(delivery: Delivery) -> str:
     """Return what the index says of a delivery that waits for its time: what its next entry must carry."""
     task = delivery.task
     letter = PRIORITIES.get(task.priority, NORMAL) if task else NORMAL
-    return f"{SCHEDULED}{letter}{'k' if delivery.claimed else '-'}{delivery.deaths}"
+    attempts = delivery.attempts.decode(errors="replace")
+    return f"{SCHEDULED}{letter}{'k' if delivery.claimed else '-'}{delivery.deaths}{attempts}"
 
 
 def dead_letter(delivery: Delivery, outcome: Dead) -> list[Argument]:
@@ -301,6 +327,8 @@ def dead_letter(delivery: Delivery, outcome: Dead) -> list[Argument]:
         fields += ("traceback", outcome.traceback)
     if delivery.deaths:
         fields += ("deaths", delivery.deaths)
+    if delivery.attempts and delivery.task is not None:
+        fields += ("attempts", delivery.attempts)
     if delivery.task is None:
         if len(delivery.fields) > _WIDE:  # more than a script can hand on: kept as one text
             return [*fields, "fields", b" ".join(delivery.fields)[:BATCH_BYTES]]

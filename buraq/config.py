@@ -11,16 +11,15 @@ import dataclasses
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Self
 
 from buraq.errors import ConfigError, close_match
+from buraq.setting import Setting, hidden, setting
 from buraq.values import (
     Address,
     Durability,
-    Parser,
-    T,
     choice,
     duration,
     many,
@@ -38,68 +37,6 @@ from buraq.values import (
     parse_text,
     whole,
 )
-
-PREFIX = "BURAQ_"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting: the field that holds it and the variables that it is read from.
-
-    `variables` are in the order in which they win. `default` is written as in a variable, and None
-    where `Config` finds it out.
-    """
-
-    field: str
-    variables: Mapping[str, Parser[object]]
-    default: str | None
-    help: str
-    shown: str  # what the docs give as the default
-    mask: Callable[[str], str]  # makes a value fit to be shown
-
-    def find(
-        self, mapping: Mapping[str, object], env: Mapping[str, str], overrides: Mapping[str, object]
-    ) -> tuple[str, object] | None:
-        """Return what sets this setting, as its name and value; None when nothing does."""
-        # None as an override is a value where "none" is the default, else it says nothing.
-        if overrides.get(self.field) is not None or (self.field in overrides and self.default == "none"):
-            return self.field, overrides[self.field]
-        prefixed = [PREFIX + variable.removeprefix(PREFIX) for variable in self.variables]
-        bare = [variable for variable in self.variables if not variable.startswith(PREFIX)]
-        for place, names in ((mapping, prefixed), (env, prefixed + bare)):
-            for name in names:
-                value = place.get(name)
-                if value is not None and not (isinstance(value, str) and not value.strip()):
-                    return name, value
-        return None
-
-    def read(self, written: str, raw: object) -> object:
-        """Return the value of `raw`. Raises ConfigError with `written` as the name."""
-        # Aliases may accept something else: REDIS_ADDR is no URL.
-        first = next(iter(self.variables.values()))
-        parse = self.variables.get(written.upper().removeprefix(PREFIX), first)
-        try:
-            return parse(raw)
-        except ValueError as error:
-            value = raw if self.mask is str else self.mask(str(raw))
-            raise ConfigError(written, value, str(error)) from None
-
-
-def hidden(secret: str) -> str:
-    return "***" if secret else ""
-
-
-def setting(
-    default: str | None,
-    help: str,
-    shown: str = "",
-    mask: Callable[[str], str] = str,
-    **variables: Parser[T],
-) -> T:
-    """Declare a setting: a field of `Config` that knows its variables, the winning one first."""
-    value = "" if default is None else next(iter(variables.values()))(default)
-    known = Setting("", variables, default, help, shown or f"`{default}`", mask)
-    return cast(T, field(default=value, metadata={"setting": known}))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -182,6 +119,11 @@ class Config:
         "1000", "Slots of a worker process: tasks that run at once.", WORKER_COUNT=whole(at_least=1)
     )
     worker_processes: int = setting("1", "Worker processes of `buraq worker`.", WORKER_PROCESSES=whole(at_least=1))
+    cpu_processes: int = setting(
+        "1",
+        'Child processes of a worker process for tasks with `pool="process"`: as many run at once.',
+        CPU_PROCESSES=whole(at_least=1),
+    )
     fetch_batch_size: int = setting("250", "Tasks fetched at once, at most.", FETCH_BATCH_SIZE=whole(at_least=1))
     block_timeout: float = setting(
         # 0 would be forever to Redis, and such a fetch could not be stopped.
@@ -199,6 +141,14 @@ class Config:
         "A worker process whose tasks let nothing else run for this long is killed.",
         MAX_BLOCKED=duration(1),
     )
+    max_tasks: int = setting(
+        "0", "A worker process that has run so many tasks is replaced. `0`: no limit.", MAX_TASKS=whole(at_least=0)
+    )
+    max_memory_mb: int = setting(
+        "0",
+        "A worker process that takes so much memory, in MB, is replaced. `0`: no limit.",
+        MAX_MEMORY_MB=whole(at_least=0),
+    )
     shutdown_timeout: float = setting(
         "25s",
         "How long a stopping worker lets tasks finish before it hands them back.",
@@ -215,6 +165,12 @@ class Config:
     retry_backoff: float = setting("1s", "Wait before the first retry; it doubles each time.", RETRY_BACKOFF=duration())
     retry_backoff_max: float = setting("10m", "Longest wait before a retry.", RETRY_BACKOFF_MAX=duration())
     task_timeout: float | None = setting("none", "How long an attempt may run.", TASK_TIMEOUT=optional(duration(0.001)))
+    timeout_grace: float = setting(
+        "10s",
+        "How long after its timeout a task may go on. Then the child process that runs it is killed; in the worker's "
+        "own process the timeout is raised again.",
+        TIMEOUT_GRACE=duration(0.001),
+    )
     enqueue_timeout: float = setting(
         "1s", "How long an enqueue waits for the server's answer.", ENQUEUE_TIMEOUT=duration(0.001)
     )
@@ -225,6 +181,12 @@ class Config:
     )
     dlq_max_length: int | None = setting(
         "none", "Dead letters kept, the newest first.", DLQ_MAX_LENGTH=optional(whole(at_least=1))
+    )
+    history_length: int = setting(
+        "10000",
+        "Finished tasks that are kept to be looked at, of each queue: so many completed, failed, buried and cancelled "
+        "ones, the newest. 0 keeps none.",
+        HISTORY_LENGTH=whole(at_least=0),
     )
     enable_mock_tasks: bool = setting("false", "Enqueue mock tasks.", ENABLE_MOCK_TASKS=parse_flag)
     mock_task_interval: float = setting("2s", "Time between two mock tasks.", MOCK_TASK_INTERVAL=duration(0.001))
@@ -254,6 +216,11 @@ class Config:
         "http://localhost:3000",
         "Origins that browsers may call from, comma-separated, or `none`.",
         CORS_ORIGINS=many(parse_origin),
+    )
+    redact_keys: tuple[str, ...] = setting(
+        "password,passwd,secret,token,apikey,accesskey,privatekey,credential,authorization,cookie,cardnumber,cvv,cvc",
+        "Payload members whose names contain one of these words are hidden by the API; `none` hides nothing.",
+        REDACT_KEYS=many(parse_name),
     )
     trusted_proxies: int = setting("0", "How many X-Forwarded-For hops to believe.", TRUSTED_PROXIES=whole(at_least=0))
 

@@ -121,12 +121,13 @@ class Link:
             raise reply
         return reply
 
-    def calls(self, calls: Sequence[Call]) -> list[Any]:
+    def calls(self, calls: Sequence[Call], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Run scripts in one go and return their replies; an error reply is returned, not raised.
 
-        A script that the server does not have (after a restart or a failover) is loaded and run again.
+        A script that the server does not have (after a restart or a failover) is loaded and run again. `meanwhile` is
+        as with `commands`.
         """
-        replies = self.commands([call.command() for call in calls])
+        replies = self.commands([call.command() for call in calls], meanwhile)
         missing = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             sources = {calls[n].script.name: calls[n].script.source for n in missing}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import merge
 from typing import NamedTuple
 
+import ujson
+
 from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
-from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
 
 PAGE = 250
 
@@ -28,6 +30,41 @@ class DeadLetter:
     deaths: int
     raw: bytes
     task: Task | None
+    attempts: bytes = b""
+    group: str = ""  # empty for one that was not counted in a group
+
+
+class Counted(NamedTuple):
+    """A group of dead letters that have type, reason and error in common. `type` is None for what cannot be read."""
+
+    id: str
+    type: str | None
+    reason: str
+    error: str | None  # the newest one's
+    letters: int
+    first_ms: int  # when the first one died, of those since the group was last empty
+    last_ms: int
+
+
+class Filter(NamedTuple):
+    """Which dead letters; what is None does not matter."""
+
+    type: str | None = None
+    reason: str | None = None
+    group: str | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Filter:
+        """Return the filter that parameters or a body name."""
+        return cls(said.get("type"), said.get("reason"), said.get("group"))
+
+    def fits(self, dead: DeadLetter) -> bool:
+        """Whether a dead letter is one of them."""
+        return (
+            (self.type is None or (dead.task is not None and dead.task.type == self.type))
+            and (self.reason is None or dead.reason == self.reason)
+            and (self.group is None or dead.group == self.group)
+        )
 
 
 class Replayed(NamedTuple):
@@ -58,7 +95,7 @@ class ShardLetters:
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
         if isinstance(rows, Exception):
             raise rows
-        return [_read(entry, fields) for entry, fields in rows]
+        return [of_entry(entry, fields) for entry, fields in rows]
 
     def all(self) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
@@ -70,6 +107,19 @@ class ShardLetters:
             yield from page
             after = page[-1].entry
 
+    def at(self, entry: str) -> DeadLetter | None:
+        """Return the dead letter with an entry id."""
+        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
+        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
+
+    def groups(self) -> list[Counted]:
+        """Return the groups as the scripts have counted them: a thousand at most."""
+        [rows] = self._link.commands([("HGETALL", self._broker.keys.groups)])
+        if isinstance(rows, Exception):
+            raise rows
+        said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
+        return [_counted(name, said) for name in said if ":" not in name]
+
     def get(self, entry_or_id: str) -> DeadLetter | None:
         """Return one dead letter, by its entry id or its task's id."""
         entry = entry_or_id
@@ -77,7 +127,7 @@ class ShardLetters:
         if isinstance(place, bytes) and place.startswith(b"d"):
             entry = place[1:].decode()
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
-        return _read(*rows[0]) if isinstance(rows, list) and rows else None
+        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
@@ -89,7 +139,7 @@ class ShardLetters:
         batch: list[Letter] = []
         size = 0
         for letter, task in readable:
-            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""))
+            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""), letter.attempts, letter.group)
             if batch and (len(batch) == REPLAY_BATCH or size + len(again.payload) > BATCH_BYTES):
                 sent, kept = self._send(batch)
                 replayed, owned, batch, size = replayed + sent, owned + kept, [], 0
@@ -119,7 +169,7 @@ class ShardLetters:
         """Delete dead letters for good. Returns how many were still there."""
         deleted = 0
         for start in range(0, len(letters), PAGE):
-            pairs = [(one.entry, one.task.id if one.task else "") for one in letters[start : start + PAGE]]
+            pairs = [(one.entry, one.task.id if one.task else "", one.group) for one in letters[start : start + PAGE]]
             deleted += int(self._link.call(self._broker.purge(pairs)))
         return deleted
 
@@ -162,6 +212,24 @@ class DeadLetters:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
         parts = [self._marked(number, shard.all()) for number, shard in enumerate(self._shards)]
         return merge(*parts, key=lambda letter: letter.died_at_ms) if self._several else parts[0]
+
+    def at(self, entry: str) -> DeadLetter | None:
+        """Return the dead letter with an entry."""
+        if not self._several:
+            return self._shards[0].at(entry)
+        number, _, own = entry.partition("/")
+        if number not in map(str, range(len(self._shards))):
+            return None
+        found = self._shards[int(number)].at(own)
+        return replace(found, entry=entry) if found is not None else None
+
+    def groups(self) -> list[Counted]:
+        """Return the groups as the scripts have counted them: a thousand at most of each shard."""
+        found: dict[str, Counted] = {}
+        for shard in self._shards:
+            for group in shard.groups():
+                found[group.id] = _merged(found[group.id], group) if group.id in found else group
+        return list(found.values())
 
     def get(self, entry_or_id: str) -> DeadLetter | None:
         """Return one dead letter, by its entry or its task's id."""
@@ -218,8 +286,32 @@ def _sum(one: Replayed, other: Replayed) -> Replayed:
     return Replayed(*(a + b for a, b in zip(one, other, strict=True)))
 
 
-def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
-    said = dict(zip(fields[::2], fields[1::2], strict=False))
+def _merged(one: Counted, other: Counted) -> Counted:
+    """Return what two shards know of a group."""
+    newest = max(one, other, key=lambda group: group.last_ms)
+    first = min((group.first_ms for group in (one, other) if group.first_ms), default=0)
+    return newest._replace(letters=one.letters + other.letters, first_ms=first)
+
+
+def _counted(group: str, said: dict[str, str]) -> Counted:
+    last, _, facts = said.get(f"{group}:last", "").partition(" ")
+    common = ujson.loads(facts or "{}")
+    letters, first = int(said[group]), said.get(f"{group}:first", "")
+    return Counted(
+        group,
+        common.get("type"),
+        common.get("reason", ""),
+        common.get("error"),
+        letters,
+        int(first) if first.isdigit() else 0,
+        int(last) if last.isdigit() else 0,
+    )
+
+
+def of_entry(entry: bytes, fields: list[bytes]) -> DeadLetter:
+    """Return the dead letter that an entry holds."""
+    # Ours come first: what could not be read may have fields of the same names.
+    said = dict(reversed(list(zip(fields[::2], fields[1::2], strict=False))))
     raw = said.get(PAYLOAD, b"")
     try:
         task = decode(raw)
@@ -239,4 +331,6 @@ def _read(entry: bytes, fields: list[bytes]) -> DeadLetter:
         deaths=int(deaths) if deaths.isdigit() else 0,
         raw=raw,
         task=task,
+        attempts=said.get(ATTEMPTS, b"") if task is not None else b"",
+        group=text(b"group"),
     )

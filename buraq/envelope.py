@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from buraq.backend import Backend
@@ -24,6 +25,8 @@ class Envelope:
         self.backend = backend
         self.task_type = task_type
         self.queue = options.queue or DEFAULT_QUEUE
+        # Where all tasks go. In a cluster each may go to another shard.
+        self.shard = backend.shards[0] if len(backend.shards) == 1 else None
         self.broker = backend.broker(self.queue)
         priority = options.priority or "normal"
         more: dict[str, Any] = {
@@ -48,3 +51,13 @@ class Envelope:
         task_id = options.id or _ids.new()
         due = options.due() if options.delay is not None or options.at is not None else ""
         return Item(task_id, self._letter, due, self._owner, self._template.write(task_id, payload, timestamp()))
+
+    def items(self, payloads: Sequence[dict[str, Any]]) -> list[Item]:
+        """Write new tasks of the same moment, which have no id of their own. Raises as `item`."""
+        options, letter, owner = self._options, self._letter, self._owner
+        due = options.due() if options.delay is not None or options.at is not None else ""
+        created_at, write = timestamp(), self._template.write
+        return [
+            Item(task_id, letter, due, owner, write(task_id, payload, created_at))
+            for task_id, payload in zip(_ids.some(len(payloads)), payloads, strict=True)
+        ]

@@ -10,6 +10,7 @@ BuraqError
 ├── QueueUnavailable      no answer within ENQUEUE_TIMEOUT: accepted or not, nobody knows
 ├── ServerUnreachable     there is no connection to Redis
 ├── TimedOut              a task ran over its timeout
+├── Crashed               a task took the child process that ran it down
 └── TaskControl           raised by a task, to say how its attempt shall end
     ├── Retry             again, after a while; charges an attempt
     ├── Reject            to the dead-letter queue, without further attempts
@@ -149,11 +150,26 @@ class ServerUnreachable(BuraqError):
 
 
 class TimedOut(BuraqError):
-    """A task ran over its timeout of `seconds`."""
+    """A task ran over its timeout of `seconds`; `grace` is how much longer it went on, until its process was killed."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the task ran over its timeout of {seconds:g}s")
+    def __init__(self, seconds: float, grace: float | None = None) -> None:
+        went_on = "" if grace is None else f", went on for {grace:g}s more (TIMEOUT_GRACE), and its process was killed"
+        super().__init__(f"the task ran over its timeout of {seconds:g}s{went_on}")
         self.seconds = seconds
+        self.grace = grace
+
+
+class Crashed(BuraqError):
+    """A task took the child process that ran it down, or the system ended that: `how` says which signal or exit code.
+
+    `peak_memory` is in bytes, 0 where it is not known.
+    """
+
+    def __init__(self, how: str, peak_memory: int) -> None:
+        memory = f"; its peak memory was {peak_memory / 1e6:.0f} MB" if peak_memory else ""
+        super().__init__(f"the process that ran the task ended with {how}{memory}")
+        self.how = how
+        self.peak_memory = peak_memory
 
 
 class TaskControl(BuraqError):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ class Event:
 
     at: int | None
     data: str
+    type: str = field(default="", compare=False)
 
 
 # What a listener wants of events in a row: itself, a text, those of one kind. The same function for all who want the
@@ -70,7 +71,7 @@ def parse(raw: bytes) -> Event | None:
     if missing or "\n" in text or "\r" in text:
         text = ujson.dumps({**members, **missing}, ensure_ascii=False, escape_forward_slashes=False)
     at = members.get("at")
-    return Event(at if type(at) is int else None, text)
+    return Event(at if type(at) is int else None, text, members["type"])
 
 
 class EventRing:

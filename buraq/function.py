@@ -43,12 +43,15 @@ class TaskFunction(Generic[P, R]):
         backoff: Backoff | Callable[[int], float] | None,
         concurrency: int | None,
         keep_result: bool,
+        pool: str | None = None,
     ) -> None:
         self.app = app
         self.function = function
         self.name = name
         self.concurrency = concurrency
         self.keep_result = keep_result
+        self.pool = pool
+        self.plain = concurrency is None and pool is None  # most are, and a worker asks for each task
         self._defaults = defaults
         self._retry_on = retry_on
         self._dont_retry_on = dont_retry_on

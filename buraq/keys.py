@@ -16,6 +16,7 @@ SUSPECTS, FRONT, HIGH, NORMAL, LOW = "s", "f", "h", "n", "l"
 LETTERS = (SUSPECTS, FRONT, HIGH, NORMAL, LOW)  # in the order in which they are fetched
 SCHEDULED, DEAD = "z", "d"  # the two places of the index that are no streams of the group
 PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
+HISTORIES = {"c": "completed", "f": "failed", "d": "dead", "x": "cancelled"}  # by the letter that `finished` uses
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TAKEN = {
@@ -31,6 +32,8 @@ _TAKEN = {
     "result",
     "stats",
     "limits",
+    "history",
+    "operations",
 }
 _SUFFIXES = ("_dlq", "_high", "_low", "_front", "_suspects")
 
@@ -86,6 +89,26 @@ class QueueKeys:
         return f"{self.base}:index"
 
     @cached_property
+    def statistics(self) -> str:
+        """STRING of counters, see `statistics`."""
+        return f"{self.base}:stats"
+
+    @cached_property
+    def groups(self) -> str:
+        """HASH of the dead letters counted by what they have in common, see `lua/parts/group.lua`."""
+        return f"{self.dlq}:groups"
+
+    @cached_property
+    def histories(self) -> dict[str, str]:
+        """STREAMs of what has become of tasks, by the letter that `finished` uses."""
+        return {letter: f"{self.base}:history:{state}" for letter, state in HISTORIES.items()}
+
+    @cached_property
+    def finished(self) -> str:
+        """HASH task id -> its newest record: letter of the history, entry id."""
+        return f"{self.base}:history"
+
+    @cached_property
     def leases(self) -> str:
         """ZSET worker process -> lease expiry by the server's clock, unix ms."""
         return f"{self.base}:leases"
@@ -134,6 +157,29 @@ class Names:
     def queues(self) -> str:
         """SET of the names of the queues that exist."""
         return f"{self.base}:queues"
+
+    @property
+    def paused(self) -> str:
+        """HASH queue -> since when and by whom it is paused, as JSON."""
+        return f"{self.base}:paused"
+
+    @property
+    def audit(self) -> str:
+        """STREAM of what was done through the API, and by whom."""
+        return f"{self.base}:audit"
+
+    @property
+    def operations(self) -> str:
+        """ZSET of the ids of operations on many dead letters, by when they began in unix ms."""
+        return f"{self.base}:operations"
+
+    def operation(self, operation_id: str) -> str:
+        """HASH of how far an operation is; with a TTL once it has ended."""
+        return f"{self.base}:operations:{operation_id}"
+
+    def runner(self, operation_id: str) -> str:
+        """STRING with a TTL, the process that works on an operation."""
+        return f"{self.base}:operations:{operation_id}:runner"
 
     @property
     def limits(self) -> str:

@@ -147,6 +147,14 @@ def configure(format: str | None = None, level: str = "info", stream: TextIO | N
     return handler
 
 
+def written(record: logging.LogRecord) -> str:
+    """Return a record as `configure` has it written, for where no handler may be called: it takes no lock."""
+    ours = (handler for handler in logging.getLogger().handlers if isinstance(handler, BuraqHandler))
+    handler = next(ours, None)
+    formatter = handler.formatter if handler is not None else None
+    return (formatter or TextFormatter()).format(record)
+
+
 class RateLimited:
     """A logger for what goes wrong again and again: says the same at most once in `seconds`.
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 Argument = str | bytes | int
 
 _DECLARED = re.compile(r"^-- (KEYS|ARGV)\[(\d+)(\+?)\]", re.MULTILINE)
+_USES = re.compile(r"^--.*\bUses ([a-z, ]+)\.$", re.MULTILINE)
 
 
 class Call(NamedTuple):
@@ -74,8 +75,23 @@ _SHARDED = (
 
 @cache
 def load(name: str, sharded: bool = False) -> Script:
-    """Return the transition `name`, from `lua/<name>.lua`; `sharded` with its events on a sharded channel."""
-    source = (files("buraq") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    """Return the transition `name`, from `lua/<name>.lua`, with the functions that its header says it uses.
+
+    `sharded` with its events on a sharded channel.
+    """
+    source = complete(_read(name))
     for plain, of_shard in _SHARDED if sharded else ():
         source = source.replace(plain, of_shard)
     return parse(name, source)
+
+
+def complete(source: str) -> str:
+    """Put the functions of `lua/parts/` that a header names ("Uses count, keep.") between header and body."""
+    header, _, body = source.partition("\n\n")
+    uses = _USES.search(header)
+    parts = [_read(f"parts/{part}") for part in uses[1].split(", ")] if uses else []
+    return "\n".join([f"{header}\n", *parts, body])
+
+
+def _read(name: str) -> str:
+    return (files("buraq") / "lua" / f"{name}.lua").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import ujson
 from buraq.errors import BuraqError, PayloadError, PayloadTooLarge
 from buraq.keys import FRONT, SUSPECTS, QueueKeys
 
-PAYLOAD, DEATHS, CLAIMED = b"payload", b"deaths", b"claimed"
+PAYLOAD, DEATHS, CLAIMED, ATTEMPTS = b"payload", b"deaths", b"claimed", b"attempts"
 
 
 class Undecodable(BuraqError):
@@ -207,7 +207,12 @@ class Ids:
 
     def new(self) -> str:
         """Return a new task id."""
-        return f"{(time.time_ns() // 1_000_000) << 80 | self._random.getrandbits(80):032x}"
+        return f"{time.time_ns() // 1_000_000:012x}{self._random.randbytes(10).hex()}"
+
+    def some(self, count: int) -> list[str]:
+        """Return so many new ids, of the same moment."""
+        begin, ends = f"{time.time_ns() // 1_000_000:012x}", self._random.randbytes(10 * count).hex()
+        return [begin + ends[n : n + 20] for n in range(0, 20 * count, 20)]
 
 
 _second: tuple[int, str] = (0, "")  # the last one that was written
@@ -228,10 +233,13 @@ class Delivery:
     """An entry handed to this worker process: the task, where it came from, and what the entry says of it.
 
     `task` is None until it was decoded, and stays None when the entry holds none that could be run. `outcome` is None
-    until it has ended. `note` is what its event says beside type and task id, as JSON members without braces.
+    until it has ended. `note` is what its event says beside type and task id, as JSON members without braces, and
+    `where` the part of it that says where it runs: both are empty while nobody is known to listen. `attempts` is the
+    history of the task as its entry has it, `record` what is kept of it when it has ended.
     """
 
     __slots__ = (
+        "attempts",
         "claimed",
         "deaths",
         "entry",
@@ -243,10 +251,13 @@ class Delivery:
         "outcome",
         "queue",
         "raw",
+        "record",
         "slot",
         "started",
         "task",
         "took",
+        "waited",
+        "where",
     )
 
     def __init__(self, queue: QueueKeys, letter: str, entry: bytes, fields: list[bytes], epoch: int) -> None:
@@ -259,19 +270,24 @@ class Delivery:
         self.task: Task | None = None
         self.outcome: Any = None  # an Outcome; the first one counts
         self.note = ""
+        self.where = ""
         self.slot = 0
         self.started = 0.0  # monotonic; 0 while it has not started
         self.took = 0.0  # seconds that the run took
+        self.waited = 0.0  # seconds in the stream before it started, known when it is settled
+        self.record: str | None = None  # None while nobody has looked what to keep of it
         if len(fields) == 2 and fields[0] == PAYLOAD:
             self.raw: bytes | None = fields[1]
             self.deaths = 0
             self.claimed = False
+            self.attempts = b""
         else:
             members = dict(zip(fields[::2], fields[1::2], strict=False))
             self.raw = members.get(PAYLOAD)
             deaths = members.get(DEATHS, b"0")
             self.deaths = int(deaths) if deaths.isdigit() else 0
             self.claimed = CLAIMED in members
+            self.attempts = members.get(ATTEMPTS, b"")
 
     @property
     def added_ms(self) -> int:
@@ -301,6 +317,7 @@ class Retried:
     payload: bytes
     charged: bool = True
     error: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

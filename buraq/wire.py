@@ -23,6 +23,7 @@ except ImportError:  # it is a dependency; where there is no wheel for it all st
     hiredis = None  # type: ignore[assignment]
 
 _READ = 1 << 16  # bytes
+_AT_ONCE = 1 << 14  # bytes that are worth a system call of their own
 
 
 class Wire:
@@ -49,10 +50,16 @@ class Wire:
         a redis-py `ConnectionError` when the connection breaks, when the answer does not come in the socket's time, or
         when the server says that it is not there yet, or `NotHere` when another one is to be asked.
         """
-        packed = b"".join([hiredis.pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
-        sent = self._sock.send(packed)
-        if sent < len(packed):
-            self._sock.sendall(memoryview(packed)[sent:])
+        packed: list[bytes] = []
+        size = 0
+        for words in commands:
+            packed.append(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
+            size += len(packed[-1])
+            if size >= _AT_ONCE:  # the server has something to do while the rest is packed
+                self._send(b"".join(packed))
+                packed, size = [], 0
+        if packed:
+            self._send(b"".join(packed))
         if meanwhile is not None:
             meanwhile()
         replies: list[Any] = []
@@ -69,3 +76,8 @@ class Wire:
             else:
                 replies.append(reply)
         return replies
+
+    def _send(self, packed: bytes) -> None:
+        sent = self._sock.send(packed)
+        if sent < len(packed):
+            self._sock.sendall(memoryview(packed)[sent:])

@@ -87,6 +87,11 @@ class Proxy:
         self._listener = StreamServer(("127.0.0.1", self.port), self._serve)
         self._listener.start()
 
+    def turn_to(self, server_port: int) -> None:
+        """Forward to another server from now on, as an address does after a failover, and cut all connections."""
+        self._server_port = server_port
+        self.cut_all()
+
     def cut_all(self) -> None:
         """Cut every connection now."""
         for wire in list(self._wires):

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from buraq.config import SETTINGS, Setting
+from buraq.config import SETTINGS
 from buraq.keys import check_queue_name
+from buraq.setting import Setting
 from buraq.values import Parser, duration
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from buraq.app import Buraq
 from buraq.backend import Backend
 from buraq.cli.failures import Away
-from buraq.config import PREFIX, SETTINGS, Config
+from buraq.config import SETTINGS, Config
 from buraq.embedded import resolve
 from buraq.errors import ConfigError, ServerUnreachable
+from buraq.setting import PREFIX
 from buraq.target import load
 
 EMBEDDED = "embedded://"

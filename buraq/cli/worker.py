@@ -22,6 +22,11 @@ NO_TARGET = """it does not know whose tasks to run. Say it in one of three ways:
 @click.option("-q", "--queues", type=QUEUES, default=(), metavar="A,B", help="Queues to take tasks from; else all.")
 @setting_option("-w", "--processes", setting="worker_processes", metavar="N", help="Worker processes.")
 @setting_option("-c", "--concurrency", setting="worker_count", metavar="N", help="Slots of each process.")
+@setting_option("--max-tasks", setting="max_tasks", metavar="N", help="Replace a process that has run N tasks.")
+@setting_option(
+    "--max-memory", setting="max_memory_mb", metavar="MB", help="Replace a process that takes MB megabytes."
+)
+@setting_option("--cpu-processes", setting="cpu_processes", metavar="N", help="Child processes of each for CPU work.")
 @click.option("--burst", is_flag=True, help="Work off what there is, then exit.")
 @click.option("--reload", is_flag=True, help="Start again, after draining, when a .py file changes.")
 @click.option(
@@ -40,6 +45,9 @@ def worker(
     queues: tuple[str, ...],
     processes: int | None,
     concurrency: int | None,
+    max_tasks: int | None,
+    max_memory: int | None,
+    cpu_processes: int | None,
     burst: bool,
     reload: bool,
     folders: tuple[str, ...],
@@ -60,12 +68,19 @@ def worker(
       buraq worker shop:create_app --queues mail,default --processes 2
       buraq worker shop.tasks --burst              as in a cron job
       buraq worker shop.tasks --reload             while you write it
+      buraq worker shop.tasks --max-memory 800     when a library leaks
     """
     session: Session = ctx.obj
     if target:
         session.target = target
     config = session.config(
-        worker_processes=processes, worker_count=concurrency, log_level=log_level, log_format=log_format
+        worker_processes=processes,
+        worker_count=concurrency,
+        max_tasks=max_tasks,
+        max_memory_mb=max_memory,
+        cpu_processes=cpu_processes,
+        log_level=log_level,
+        log_format=log_format,
     )
     if not config.app and not config.enable_mock_tasks:
         raise click.UsageError(NO_TARGET, ctx)
@@ -79,6 +94,8 @@ def worker(
             arguments = ["worker", *([config.app] if config.app else [])]
             arguments += ["--queues", ",".join(queues)] if queues else []
             arguments += ["--processes", str(config.worker_processes), "--concurrency", str(config.worker_count)]
+            arguments += ["--max-tasks", str(config.max_tasks), "--max-memory", str(config.max_memory_mb)]
+            arguments += ["--cpu-processes", str(config.cpu_processes)]
             arguments += ["--log-level", config.log_level, "--log-format", config.log_format or _format()]
             sys.exit(reload_on_change(arguments, folders or (".",), config.shutdown_timeout))
         # Here, because it imports gunicorn, which no other command needs.
@@ -92,6 +109,7 @@ def worker(
                     processes=config.worker_processes,
                     concurrency=config.worker_count,
                     burst=burst,
+                    cpu_processes=config.cpu_processes,
                     config=config,
                 )
             )

@@ -8,12 +8,18 @@
 -- KEYS[6] scheduled  zset, task id -> due time
 -- KEYS[7] tasks      hash, task id -> payload
 -- KEYS[8] index      hash, task id -> place
--- KEYS[9+] owner     the task's idempotency key, when it has one
+-- KEYS[9] history    stream of the cancelled tasks that are kept
+-- KEYS[10] ids       hash, task id -> its newest record in a history
+-- KEYS[11+] owner    the task's idempotency key, when it has one
 -- ARGV[1] group      consumer group
 -- ARGV[2] id         of the task
+-- ARGV[3] most       records in the history
+-- ARGV[4] record     what the history keeps of it, '' for nothing
 --
 -- Returns "CANCELLED". Else nothing is written: "RUNNING" when a worker process has it, "DEAD" when it is a dead
 --   letter, "UNKNOWN" when it is nowhere. A key of the wrong type is an error, nothing is written.
+--
+-- Uses keep.
 
 local place = redis.call('HGET', KEYS[8], ARGV[2])
 if not place then return 'UNKNOWN' end
@@ -32,5 +38,9 @@ else
   redis.call('XDEL', key, entry)
 end
 redis.call('HDEL', KEYS[8], ARGV[2])
-if KEYS[9] and redis.pcall('GET', KEYS[9]) == ARGV[2] then redis.call('DEL', KEYS[9]) end
+if KEYS[11] and redis.pcall('GET', KEYS[11]) == ARGV[2] then redis.call('DEL', KEYS[11]) end
+if ARGV[4] ~= '' then
+  keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4])
+  forget(KEYS[9], KEYS[10], 'x', ARGV[3])
+end
 return 'CANCELLED'

@@ -10,7 +10,8 @@
 -- KEYS[8] tasks      hash, task id -> payload of a scheduled task
 -- KEYS[9] index      hash, task id -> place
 -- KEYS[10] memo      the last reply to this producer
--- KEYS[11+] owners   one idempotency key for each task that has one
+-- KEYS[11] statistics  string of counters
+-- KEYS[12+] owners   one idempotency key for each task that has one
 -- ARGV[1] channel    of the events
 -- ARGV[2] queue      its name as JSON, for the events
 -- ARGV[3] number     of this batch; grows with each batch of the producer
@@ -23,7 +24,7 @@
 -- Returns a flat list of what was not simply accepted, three each: position, word, detail.
 --   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
 --   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
---   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written.
+--   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written. Uses count.
 
 local memo = redis.call('GET', KEYS[10])
 if memo then
@@ -45,7 +46,7 @@ local places = redis.call('HMGET', KEYS[9], unpack(ids))
 -- Asked once: an event that nobody hears costs as much as to accept the task.
 local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[1]), redis.pcall('PUBSUB', 'NUMPAT')
 local heard = exact.err or exact[2] > 0 or patterns ~= 0
-local clock = (heard or not plain) and redis.call('TIME') or {0, 0}
+local clock = redis.call('TIME')
 local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local streams, letters = {['1'] = KEYS[1], ['2'] = KEYS[2], ['3'] = KEYS[3]}, {['1'] = 'h', ['2'] = 'n', ['3'] = 'l'}
 local reply, rows, due_rows, task_rows, taken, claims = {}, {}, {}, {}, {}, {}
@@ -113,5 +114,6 @@ if #due_rows > 0 then
   redis.call('ZADD', KEYS[7], unpack(due_rows))
 end
 if #rows > 0 then redis.call('HSET', KEYS[9], unpack(rows)) end
+if #reply < 3 * n then count(KEYS[11], clock[1], '1=' .. n - #reply / 3) end
 redis.call('SET', KEYS[10], ARGV[3] .. ' ' .. (#reply > 0 and cjson.encode(reply) or '{}'), 'PX', ARGV[6])
 return reply

@@ -29,10 +29,11 @@ if #due > 0 then
   for i, id in ipairs(due) do
     -- A row without a payload names nothing that could run; one without a place was scheduled by somebody else.
     if payloads[i] then
-      local letter, mark, deaths = string.match(places[i] or '', '^z([hnl])([k-])(%d+)$')
+      local letter, mark, deaths, attempts = string.match(places[i] or '', '^z([hnl])([k-])(%d+)(.*)$')
       letter, deaths = letter or 'n', tonumber(deaths or 0)
       local fields, key = {'payload', payloads[i]}, KEYS[streams[letter]]
       if mark == 'k' then fields[3], fields[4] = 'claimed', '1' end
+      if attempts and attempts ~= '' then fields[#fields + 1], fields[#fields + 2] = 'attempts', attempts end
       if deaths > 0 then fields[#fields + 1], fields[#fields + 2] = 'deaths', deaths end
       if deaths >= 2 then letter, key = 's', KEYS[7] end
       rows[#rows + 1] = id

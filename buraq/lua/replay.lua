@@ -5,24 +5,28 @@
 -- KEYS[3] normal    stream
 -- KEYS[4] low       stream
 -- KEYS[5] index     hash, task id -> place
--- KEYS[6+] owners   one idempotency key for each task that has one
+-- KEYS[6] groups    hash, dead letters counted by what they have in common
+-- KEYS[7+] owners   one idempotency key for each task that has one
 -- ARGV[1] channel   of the events
 -- ARGV[2] queue     its name as JSON, for the events
 -- ARGV[3] keep_ms   life of an idempotency key
--- ARGV[4+] letters  five each: dead letter's entry, id, stream (2 to 4), payload with its retries set to 0,
---                   position in KEYS of its owner or ''
+-- ARGV[4+] letters  seven each: dead letter's entry, id, stream (2 to 4), payload with its retries set to 0, position
+--                   in KEYS of its owner or '', attempts so far ('' for none), group ('' for none)
 --
 -- Returns a flat list of what was not replayed, two each: position, "GONE" when the dead letter is no longer there, or
 --   "OWNED" when another task has its idempotency key: nothing is written for that one.
 --   A key of the wrong type is an error, nothing is written.
+--
+-- Uses group.
 
 -- Found after an XDEL, a key of the wrong type would have lost the task.
 for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
 redis.call('HLEN', KEYS[5])
+redis.call('HLEN', KEYS[6])
 local clock = redis.call('TIME')
 local letters, rows, reply, heard = {[2] = 'h', [3] = 'n', [4] = 'l'}, {}, {}, true
-for i = 1, (#ARGV - 3) / 5 do
-  local a = 4 + (i - 1) * 5
+for i = 1, (#ARGV - 3) / 7 do
+  local a = 4 + (i - 1) * 7
   local entry, id, stream, payload, owner = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3], ARGV[a + 4]
   local holder = owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)])
   if holder and holder ~= '1' and holder ~= id then
@@ -30,13 +34,14 @@ for i = 1, (#ARGV - 3) / 5 do
   elseif redis.call('XDEL', KEYS[1], entry) == 0 then
     reply[#reply + 1], reply[#reply + 2] = i, 'GONE'
   else
-    local added
-    if owner == '' then
-      added = redis.call('XADD', KEYS[stream], '*', 'payload', payload)
-    else
+    local fields = {'payload', payload}
+    if owner ~= '' then
       redis.call('SET', KEYS[tonumber(owner)], id, 'PX', ARGV[3])
-      added = redis.call('XADD', KEYS[stream], '*', 'payload', payload, 'claimed', '1')
+      fields[3], fields[4] = 'claimed', '1'
     end
+    if ARGV[a + 5] ~= '' then fields[#fields + 1], fields[#fields + 2] = 'attempts', ARGV[a + 5] end
+    local added = redis.call('XADD', KEYS[stream], '*', unpack(fields))
+    ungroup(KEYS[6], ARGV[a + 6])
     rows[#rows + 1], rows[#rows + 2] = id, letters[stream] .. added
     if heard then
       local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'

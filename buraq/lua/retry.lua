@@ -5,6 +5,9 @@
 -- KEYS[3] memo       hash of this worker process, lane -> its last reply
 -- KEYS[4] scheduled  zset, task id -> due time
 -- KEYS[5] tasks      hash, task id -> payload
+-- KEYS[6] statistics  string of counters
+-- KEYS[7] history    stream of the failed attempts that are kept
+-- KEYS[8] ids        hash, task id -> its newest record in a history
 -- ARGV[1] group      consumer group
 -- ARGV[2] channel    of the events
 -- ARGV[3] lane       which memo
@@ -12,13 +15,17 @@
 -- ARGV[5] count      n, how many deliveries
 -- ARGV[6] event      "Failed", or "Pending" for a task that was put off and not charged
 -- ARGV[7] now_ms     unix time, empty for the server's
--- ARGV[8+] batch     n entries, n ids, n notes ('' when nobody is known to listen), n delays in ms, n payloads,
---                    n places (what the index says of them)
+-- ARGV[8] sums       what the attempts add to the statistics, '' when they are not charged
+-- ARGV[9] most       records in the history
+-- ARGV[10+] batch    n entries, n ids, n notes ('' when nobody is known to listen), n delays in ms, n payloads,
+--                    n places (what the index says of them), n records ('' for none)
 --
 -- Returns {remembered, heard, position of each delivery that was gone ...}. A gone one was settled by somebody
 --   else: nothing is written for it. A number seen last is answered from the memo, nothing is written.
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a delay that is no number, or a key of the wrong type, is an error, nothing is written.
+--
+-- Uses count, keep.
 
 local memo = redis.call('HGET', KEYS[3], ARGV[3])
 if memo then
@@ -32,7 +39,7 @@ if memo then
 end
 
 local n = tonumber(ARGV[5])
-if ARGV[8 + 2 * n] == '' then
+if ARGV[10 + 2 * n] == '' then
   local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
   if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
 end
@@ -44,27 +51,28 @@ redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
 redis.call('HLEN', KEYS[2])
 for i = 1, n do
-  entries[i] = ARGV[7 + i]
-  local delay = tonumber(ARGV[7 + 3 * n + i])
-  if not (delay and math.abs(delay) < 9e15) then return redis.error_reply('BADDELAY ' .. ARGV[7 + 3 * n + i]) end
+  entries[i] = ARGV[9 + i]
+  local delay = tonumber(ARGV[9 + 3 * n + i])
+  if not (delay and math.abs(delay) < 9e15) then return redis.error_reply('BADDELAY ' .. ARGV[9 + 3 * n + i]) end
   due[i] = string.format('%.0f', now + delay)
 end
 
-local reply, due_rows, task_rows, rows, heard = {0, 0}, {}, {}, {}, ARGV[8 + 2 * n] ~= ''
+local reply, due_rows, task_rows, rows, heard = {0, 0}, {}, {}, {}, ARGV[10 + 2 * n] ~= ''
 local all = redis.call('XACK', KEYS[1], ARGV[1], unpack(entries)) == n
 if all then redis.call('XDEL', KEYS[1], unpack(entries)) end
 for i = 1, n do
-  local id = ARGV[7 + n + i]
+  local id, record = ARGV[9 + n + i], ARGV[9 + 6 * n + i]
   if all or redis.call('XDEL', KEYS[1], entries[i]) == 1 then
     due_rows[#due_rows + 1] = due[i]
     due_rows[#due_rows + 1] = id
     task_rows[#task_rows + 1] = id
-    task_rows[#task_rows + 1] = ARGV[7 + 4 * n + i]
+    task_rows[#task_rows + 1] = ARGV[9 + 4 * n + i]
     rows[#rows + 1] = id
-    rows[#rows + 1] = ARGV[7 + 5 * n + i]
+    rows[#rows + 1] = ARGV[9 + 5 * n + i]
+    if record ~= '' then keep(KEYS[7], KEYS[8], 'f', id, record) end
     if heard then
       heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. ARGV[6] .. '","task_id":' .. cjson.encode(id) .. ',' ..
-        ARGV[7 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
+        ARGV[9 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
     end
   else
     reply[#reply + 1] = i
@@ -74,6 +82,10 @@ if #rows > 0 then
   redis.call('HSET', KEYS[5], unpack(task_rows))
   redis.call('ZADD', KEYS[4], unpack(due_rows))
   redis.call('HSET', KEYS[2], unpack(rows))
+end
+if ARGV[8] ~= '' and #rows > 0 then
+  forget(KEYS[7], KEYS[8], 'f', ARGV[9])
+  count(KEYS[6], clock[1], '3=' .. #rows / 2 .. ' ' .. ARGV[8])
 end
 reply[2] = heard and 1 or 0
 redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(reply, ' ', 3))

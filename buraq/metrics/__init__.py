@@ -8,10 +8,11 @@ from buraq.metrics.counting import TaskMetrics
 from buraq.metrics.exposition import render
 from buraq.metrics.processes import forget_process, prepare_multiprocess
 from buraq.metrics.queues import QueueCollector
-from buraq.metrics.series import NAMES, UNKNOWN, count_enqueued
+from buraq.metrics.series import NAMES, NO_TASK, UNKNOWN, count_enqueued
 
 __all__ = [
     "NAMES",
+    "NO_TASK",
     "UNKNOWN",
     "QueueCollector",
     "TaskMetrics",

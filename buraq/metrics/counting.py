@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Container
 from typing import Any, Protocol
 
-from buraq.metrics.series import BUCKETS, UNKNOWN, label_of, series
+from buraq.metrics.series import BUCKETS, NO_TASK, UNKNOWN, label_of, series
 
 
 class _Tally(Protocol):
@@ -173,9 +173,10 @@ class TaskMetrics:
         """Show how many tasks are fetched and not yet started."""
         self._series.channel_depth.set(n)
 
-    def hub_blocked(self, seconds: float) -> None:
-        """Show how long the hub of this process has not run."""
-        self._series.hub_blocked.set(seconds)
+    def hub_blocked(self, task_type: str, seconds: float) -> None:
+        """Count that a task held the hub of this process for so long; `NO_TASK` where it was something else."""
+        label = task_type if task_type == NO_TASK else self._name(task_type)
+        self._series.hub_blocked.labels(label).observe(seconds)
 
     def redis_up(self, up: bool) -> None:
         """Show whether this process reaches the server."""

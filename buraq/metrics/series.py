@@ -33,8 +33,12 @@ NAMES: tuple[str, ...] = (
 # Tasks here wait for others: an hour is a long one, not an impossible one.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 
+# From what counts as blocked up to where MAX_BLOCKED may be set.
+BLOCKED_BUCKETS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
 MOST_TASK_TYPES = 500  # each is a dozen series, for ever; beyond it they count as "other"
 OTHER, UNKNOWN = "other", "unknown"
+NO_TASK = "none"  # in the place of a task type: what is counted was no task's doing
 
 
 class Series:
@@ -57,16 +61,21 @@ class Series:
         self.reclaimed = self._counter("tasks_reclaimed", "Tasks taken over from a dead process.")
         self.lost = self._counter("tasks_lost", "Outcomes dropped because the task had been taken over.")
         self.wait = self._histogram("task_wait_seconds", "How long tasks waited before an attempt started.", by_type)
+        self.hub_blocked = self._histogram(
+            "hub_blocked_seconds", "How long a task let no other run, each time.", by_type, BLOCKED_BUCKETS
+        )
 
     def _counter(self, name: str, text: str, labels: Iterable[str] = ()) -> Counter:
         from prometheus_client import Counter
 
         return Counter(f"buraq_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, labels: Iterable[str]) -> Histogram:
+    def _histogram(
+        self, name: str, text: str, labels: Iterable[str], buckets: tuple[float, ...] = BUCKETS
+    ) -> Histogram:
         from prometheus_client import Histogram
 
-        return Histogram(f"buraq_{name}", text, labels, registry=self.registry, buckets=BUCKETS)
+        return Histogram(f"buraq_{name}", text, labels, registry=self.registry, buckets=buckets)
 
     def _gauge(self, name: str, text: str, mode: Any, labels: Iterable[str] = ()) -> Gauge:
         from prometheus_client import Gauge
@@ -80,10 +89,6 @@ class Series:
     @cached_property
     def channel_depth(self) -> Gauge:
         return self._gauge("channel_depth", "Tasks that are fetched and not yet started.", "livesum")
-
-    @cached_property
-    def hub_blocked(self) -> Gauge:
-        return self._gauge("hub_blocked_seconds", "How long one greenlet has let no other run.", "livemax")
 
     @cached_property
     def redis_up(self) -> Gauge:

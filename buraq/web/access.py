@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -11,6 +13,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 
 from buraq.config import Config
+from buraq.web import session
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:
@@ -67,27 +70,102 @@ def bears(request: Request, key: str) -> bool:
     return same and scheme.lower() == "bearer"
 
 
-def check_read(request: Request, config: Config) -> None:
-    """Let a request pass that may read: with READ_KEY set it needs that key, or API_KEY."""
-    keys = [key for key in (config.read_key, config.api_key) if key]
-    if config.read_key and not any([bears(request, key) for key in keys]):  # a list: as long for one as for the other
-        raise unauthorized()
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who asks, and what they may. `refusal` is the error for what they may not."""
+
+    who: str  # as the audit list names them
+    may_read: bool
+    may_change: bool
+    refusal: HTTPException | None = None
+    signed_in: bool = False
+    ends_at: int | None = None  # of the session, unix time
+
+    def check(self, change: bool) -> None:
+        """Raise the error for a request that may not be made."""
+        if not (self.may_change if change else self.may_read) and self.refusal is not None:
+            raise self.refusal
 
 
-def check_change(request: Request, config: Config) -> None:
-    """Let a request pass that may change something; raises the `HTTPException` that tells the others why not."""
+# Asked for each request, in its context; True for a change. Returns who it is, None when they may not.
+Authorize = Callable[[bool], str | None]
+
+
+def access_of(request: Request, config: Config, authorize: Authorize | None = None) -> Access:
+    """Return who asks, and what they may."""
+    if authorize is not None:
+        return _by_host(config, authorize)
+    keys = {"api": config.api_key, "read": config.read_key}
+    # A list: as long for one key as for the other.
+    kinds = [kind for kind, given in [(kind, bears(request, key)) for kind, key in keys.items() if key] if given]
+    kind, ends_at = (kinds[0], None) if kinds else session.read(request, keys) or (None, None)
+    may_read = not config.read_key or kind is not None
+    who = {"api": "API key", "read": "READ key", None: "anybody"}[kind]
     if config.read_only:
-        raise Forbidden("READ_ONLY=true: this API takes no changes")
+        refusal: HTTPException = Forbidden("READ_ONLY=true: this API takes no changes")
+        return Access(who, may_read, False, refusal if may_read else unauthorized(), kind is not None, ends_at)
     if config.api_key:
-        if not bears(request, config.api_key):
-            raise unauthorized()
-        return
+        return _with_key(request, config, who, may_read, kind, ends_at)
+    refused = _unless_local(request, config)
+    if refused is None and kind is None and may_read:
+        who = "loopback"
+    return Access(
+        who, may_read, refused is None and may_read, refused if may_read else unauthorized(), kind is not None, ends_at
+    )
+
+
+def _by_host(config: Config, authorize: Authorize) -> Access:
+    reader, changer = authorize(False), None if config.read_only else authorize(True)
+    said = (
+        "READ_ONLY=true: this API takes no changes" if config.read_only and reader else "The host app does not allow it"
+    )
+    return Access(changer or reader or "anybody", reader is not None, changer is not None, Forbidden(said))
+
+
+def _with_key(
+    request: Request, config: Config, who: str, may_read: bool, kind: str | None, ends_at: int | None
+) -> Access:
+    if kind != "api":
+        return Access(who, may_read, False, unauthorized(), kind is not None, ends_at)
+    # A browser sends the cookie along with what any page of this site asks it to.
+    refusal = None if ends_at is None else _unless_ours(request, config)
+    return Access(who, may_read, refusal is None, refusal, True, ends_at)
+
+
+def _unless_local(request: Request, config: Config) -> HTTPException | None:
     if not is_local(request, config.trusted_proxies):
-        raise Forbidden("Without API_KEY changes are taken from loopback only: set API_KEY and send it as bearer token")
+        return Forbidden(
+            "Without API_KEY changes are taken from loopback only: set API_KEY and send it as bearer token"
+        )
     origin = request.headers.get("Origin")
     if origin is not None and origin not in config.cors_origins and not _of_this_machine(origin):
         # A browser on this machine sends what any web page tells it to.
-        raise Forbidden("Without API_KEY changes are taken from no web page but those in CORS_ORIGINS: set API_KEY")
+        return Forbidden("Without API_KEY changes are taken from no web page but those in CORS_ORIGINS: set API_KEY")
+    return None
+
+
+def _unless_ours(request: Request, config: Config) -> HTTPException | None:
+    """Return the error for a change by cookie that no page of ours asked for. Other requests change nothing."""
+    if request.method in ("GET", "HEAD", "OPTIONS") or from_our_page(request, config.cors_origins):
+        return None
+    return Forbidden("Changes by session are taken from pages of this origin and of those in CORS_ORIGINS only")
+
+
+def from_our_page(request: Request, origins: tuple[str, ...]) -> bool:
+    """Whether a browser says that a page of this origin, or of one that we trust, asked for it."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin in origins:
+        return True
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def is_secure(request: Request, trusted_proxies: int) -> bool:
+    """Whether the client speaks https, as far as our own proxies say so."""
+    said = request.headers.get("X-Forwarded-Proto", "") if trusted_proxies else ""
+    return request.is_secure or said.split(",")[-1].strip().lower() == "https"
 
 
 def unauthorized() -> HTTPException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, jsonify
@@ -31,19 +32,22 @@ def secure(response: Response, request: Request, origins: tuple[str, ...]) -> Re
     if "X-Content-Type-Options" in response.headers:
         return response
     for name, value in SECURITY_HEADERS.items():
-        response.headers[name] = value
+        if name != "Content-Security-Policy":
+            response.headers[name] = value
+    response.headers.setdefault("Content-Security-Policy", SECURITY_HEADERS["Content-Security-Policy"])
     response.headers.setdefault("Cache-Control", "no-store")
     response.vary.add("Origin")  # on every answer, or a cache would hand one origin's to another
     origin = request.headers.get("Origin")
     if origin is not None and origin in origins:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After, Location, Content-Disposition"
     return response
 
 
-def preflight(method: str) -> Response:
+def preflight(methods: Sequence[str]) -> Response:
     """Answer a browser that asks beforehand; `secure` says whether its origin may."""
-    allowed = "POST, OPTIONS" if method == "POST" else f"{method}, HEAD, OPTIONS"
+    allowed = ", ".join(methods)
     return Response(
         status=204,
         headers={
@@ -110,14 +114,14 @@ def answer_errors(on: Blueprint | Flask) -> None:
         on.register_error_handler(kind, handler)
 
 
-def only(method: str, request: Request) -> Response | None:
+def only(methods: Sequence[str], request: Request) -> Response | None:
     """Return the answer to a preflight, None for a request that may go on; raises `MethodNotAllowed` for others.
 
     Views take every method and ask here: an app's own answer to a wrong method would be no JSON.
     """
     if request.method == "OPTIONS":
-        return preflight(method)
-    if request.method != method and (request.method, method) != ("HEAD", "GET"):
-        valid = ["POST", "OPTIONS"] if method == "POST" else [method, "HEAD", "OPTIONS"]
-        raise MethodNotAllowed(valid, f"{request.method} is not allowed here, use {method}")
+        return preflight(methods)
+    if request.method not in methods:
+        wanted = " or ".join(method for method in methods if method not in ("HEAD", "OPTIONS"))
+        raise MethodNotAllowed(methods, f"{request.method} is not allowed here, use {wanted}")
     return None

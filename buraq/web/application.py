@@ -28,7 +28,7 @@ def create_app(queue: Buraq | None = None, config: Config | None = None) -> Flas
         queue.use(config)
     settings = queue.config
     app = Flask("buraq", static_folder=None)
-    app.register_blueprint(blueprint(queue))
+    app.register_blueprint(blueprint(queue, page=True))
     answer_errors(app)  # an unknown path, too
 
     @app.before_request

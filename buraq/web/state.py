@@ -12,9 +12,12 @@ from buraq.backend import Backend
 from buraq.connection import Link, Server, Unreachable
 from buraq.inspector import Inspector
 from buraq.metrics import QueueCollector
+from buraq.redaction import Redaction
 from buraq.sharded_events import feed_of
 from buraq.web.limits import RateLimit
 from buraq.web.streams import Streams
+from buraq.web.v1.call import dumps
+from buraq.web.v1.queues import overview
 
 PROBE_TIMEOUT = 0.8  # seconds to connect, and again to answer
 DEADLINE = 1.8  # seconds after which no answer is a no: health has two
@@ -71,7 +74,8 @@ class ApiState:
     def __init__(self, backend: Backend) -> None:
         self.probe = Probe(backend.server, whole=len(backend.shards) > 1)
         self.inspector = Inspector(backend)
-        self.streams = Streams(feed_of(backend))
+        self.streams = Streams(feed_of(backend), lambda: dumps(overview(backend, self.inspector)))
+        self.redaction = Redaction(backend.config.redact_keys)
         self.rate_limit = RateLimit(backend.server, backend.names.limits)
 
     @cached_property

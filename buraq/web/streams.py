@@ -17,7 +17,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from flask import Response
@@ -25,7 +26,8 @@ from gevent import monkey
 from werkzeug.exceptions import ServiceUnavailable
 
 from buraq.events import GAP, Feed, Inbox
-from buraq.web.frames import HERE, chunk, frame, frames, hello
+from buraq.web.frames import HERE, chunk, frame, hello
+from buraq.web.wishes import Quiet, Whole, Wishes, skipped
 
 HEARTBEAT = 15.0  # seconds; Heroku cuts a silent connection after 55
 TICK = 0.2  # seconds between two looks at all streams
@@ -65,10 +67,16 @@ class Stream:
     Either the web server writes what `chunks` yields, or whoever calls `push` writes while `be_pushed` waits.
     """
 
-    inbox: Inbox
+    inbox: Inbox | Quiet
 
-    def __init__(self, sock: Any) -> None:
+    def __init__(self, sock: Any, wishes: Wishes = Wishes()) -> None:  # noqa: B008  a tuple
         self.sock = sock
+        self.wishes = wishes
+        self.seen_whole = 0  # number of the last look at the whole that it was given
+        self._left = wishes.limit or 0  # events that it may have in this second
+        self._skipped = 0
+        self._second = time.monotonic()
+        self._told: deque[bytes] = deque(maxlen=10)  # frames that are no events, to be sent first
         self.answer: Any = None  # what the web server writes it with, where it shows that
         self.pushed = False  # whether `push` may be called
         self.wrote_at = time.monotonic()
@@ -78,13 +86,52 @@ class Stream:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield events as they come, until the stream is to end."""
+        patience = TICK if self.wishes.stats or self.wishes.limit else HEARTBEAT
         while True:
-            written = self.inbox.get(HEARTBEAT)
+            written = self._next() or self._within(self.inbox.get(patience))
             if self.inbox.closed:
                 return
-            self.writing_since = time.monotonic()
-            yield written or HERE
-            self.writing_since = None
+            now = time.monotonic()
+            if written or now - self.wrote_at >= HEARTBEAT or patience == HEARTBEAT:
+                self.writing_since = now
+                yield written or HERE
+                self.wrote_at, self.writing_since = time.monotonic(), None
+
+    def _next(self) -> bytes:
+        """Return what is to be told beside events."""
+        return self._told.popleft() if self._told else b""
+
+    def _within(self, seen: Any) -> bytes:
+        """Return frames as far as the limit allows them, and count the others."""
+        if self.wishes.limit is None:
+            return seen or b""
+        kept = seen[: self._left] if seen else []
+        self._left -= len(kept)
+        self._skipped += len(seen or ()) - len(kept)
+        return b"".join(kept)
+
+    def _take(self, until: int) -> bytes:
+        """Return what is to be pushed next."""
+        if self._told:
+            return self._next()
+        if self.wishes.limit is None:
+            return self.inbox.take(until) or b""
+        while seen := self.inbox.take(until):
+            if kept := self._within(seen):
+                return kept
+        return b""
+
+    def tell(self, now: float, whole: Whole) -> None:
+        """Have it told what is new of the whole, and once a second how many events were left out."""
+        if self.wishes.stats:
+            self.seen_whole, shown = whole.newer(self.seen_whole)
+            if shown:
+                self._told.append(shown)
+        if self.wishes.limit is not None and now - self._second >= 1.0:
+            self._second, self._left = now, self.wishes.limit
+            if self._skipped:
+                count, self._skipped = self._skipped, 0
+                self._told.append(skipped(count))
 
     def pushable(self) -> bool:
         """Whether we may write to the socket: it carries a plain HTTP/1 answer, and greenlets take turns at it."""
@@ -108,7 +155,7 @@ class Stream:
 
     def push(self, until: int, now: float) -> None:
         """Write the events before message `until`, as far as the client takes them. Never waits."""
-        while written := self._rest or self._framed(self.inbox.take(until)):
+        while written := self._rest or self._framed(self._take(until)):
             try:
                 sent = self.sock.send(written)
             except BlockingIOError:
@@ -150,8 +197,10 @@ class Stream:
 class Streams:
     """All open streams of this process, served by one thread that lives while there are any."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, look: Callable[[], str] = lambda: "{}") -> None:
+        """`look` returns what `event: stats` shows, as JSON."""
         self.feed = feed
+        self.whole = Whole(look)
         self._lock = threading.Lock()
         self._open: set[Stream] = set()
         self._taken = 0  # places, those of streams that are about to open included
@@ -163,7 +212,7 @@ class Streams:
         """How many places are taken."""
         return self._taken
 
-    def answer(self, environ: dict[str, Any], last_id: str | None) -> EventStream:
+    def answer(self, environ: dict[str, Any], last_id: str | None, wishes: Wishes = Wishes()) -> EventStream:  # noqa: B008
         """Return the answer to a client that asks for events, those after `last_id` where it names one.
 
         Raises `ServiceUnavailable` when there is no room, and one of `connection.Unreachable` without a subscription.
@@ -175,7 +224,7 @@ class Streams:
                     f"{self._taken} streams are open, and there is no room for more", retry_after=5
                 )
             self._taken += 1
-        stream = Stream(environ.get("gunicorn.socket") or environ.get("werkzeug.socket"))
+        stream = Stream(environ.get("gunicorn.socket") or environ.get("werkzeug.socket"), wishes)
         chunks = self._chunks(stream, last_id)
         first = next(chunks)  # raises what hinders, while the answer can still say so
         answer = EventStream(itertools.chain([first], chunks), stream)
@@ -187,7 +236,7 @@ class Streams:
         """Yield what the web server is to write. Everything that this takes is given back when it is closed."""
         after = int(last_id) if last_id and last_id.isascii() and last_id.isdecimal() and len(last_id) < 19 else None
         try:
-            with self.feed.subscribe(after, view=frames) as stream.inbox:
+            with self._inbox(after, stream.wishes) as stream.inbox:
                 self._enter(stream)
                 try:
                     yield hello(None if last_id else stream.inbox.since)
@@ -203,7 +252,18 @@ class Streams:
             with self._lock:
                 self._taken -= 1
 
+    @contextlib.contextmanager
+    def _inbox(self, after: int | None, wishes: Wishes) -> Iterator[Inbox | Quiet]:
+        """Open an inbox: of the one subscription, and of none for who wants no events."""
+        if not wishes.events:
+            yield Quiet()
+            return
+        with self.feed.subscribe(after, view=wishes.view) as inbox:
+            yield inbox
+
     def _enter(self, stream: Stream) -> None:
+        if stream.wishes.stats:
+            self.whole.join()
         with self._lock:
             self._open.add(stream)
             if not self._serving:
@@ -211,6 +271,8 @@ class Streams:
                 threading.Thread(target=self._serve, name="buraq-streams", daemon=True).start()
 
     def _leave(self, stream: Stream) -> None:
+        if stream.wishes.stats:
+            self.whole.leave()
         with self._lock:
             self._open.discard(stream)
 
@@ -232,6 +294,9 @@ class Streams:
             if now >= look_at:
                 self._look(streams, now)
                 look_at = now + TICK
+            for stream in streams:
+                if stream.wishes.stats or stream.wishes.limit:
+                    stream.tell(now, self.whole)
             self._push(streams, number, now)
             time.sleep(min(time.monotonic() - now, TICK))
 

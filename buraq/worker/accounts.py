@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Container
 
 from buraq.metrics import UNKNOWN, TaskMetrics
 from buraq.task import Completed, Dead, Delivery, Duplicate, Retried
-from buraq.worker.lease import Lease
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +15,11 @@ log = logging.getLogger(__name__)
 class Accounts:
     """Keeps the metrics of tasks. A commit of somebody else's is not ours to count."""
 
-    def __init__(self, metrics: TaskMetrics, registry: Container[str], lease: Lease) -> None:
+    def __init__(self, metrics: TaskMetrics, registry: Container[str], done: dict[str, int] | None = None) -> None:
+        """`done` is added to: what was completed, retried and buried."""
         self._metrics = metrics
         self._registry = registry
-        self._lease = lease  # knows how far the server's clock is ahead
-        self._wall = time.time() - time.monotonic()
+        self._done = done if done is not None else {"completed": 0, "retried": 0, "dead": 0}
 
     def confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
         """Count outcomes of one kind, save those at the positions `gone`, which are dropped.
@@ -32,39 +30,37 @@ class Accounts:
             self._dropped(batch[position], sure)
         if gone:
             batch = [delivery for position, delivery in enumerate(batch) if position not in gone]
-        ahead = self._wall + self._lease.clock_ahead_ms / 1000  # from our monotonic clock to the server's time
         if batch and isinstance(batch[0].outcome, Completed):
-            self._completed(batch, ahead)
+            self._done["completed"] += len(batch)
+            self._completed(batch)
             return
         for delivery in batch:
             outcome = delivery.outcome
             if isinstance(outcome, Duplicate):
                 self._metrics.duplicate()
             elif isinstance(outcome, Dead) or (isinstance(outcome, Retried) and outcome.charged):
-                self._failed(delivery, outcome, ahead)
+                self._failed(delivery, outcome)
 
-    def _completed(self, batch: list[Delivery], ahead: float) -> None:
+    def _completed(self, batch: list[Delivery]) -> None:
         """Count tasks that completed, those of one type together: each call and each number read costs every task."""
         by_type: defaultdict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-        moment, added = b"", 0.0
         for delivery in batch:
-            if delivery.entry[:14] != moment:  # many were added in the same millisecond
-                moment, added = delivery.entry[:14], delivery.added_ms / 1000 - ahead
             durations, waits = by_type[delivery.task.type]  # type: ignore[union-attr]  # it ran, so it was read
             durations.append(delivery.took)
-            waits.append(delivery.started - added)
+            waits.append(delivery.waited)
         for task_type, (durations, waits) in by_type.items():
             self._metrics.completed_all(self._known(task_type), durations, waits)
 
-    def _failed(self, delivery: Delivery, outcome: Dead | Retried, ahead: float) -> None:
+    def _failed(self, delivery: Delivery, outcome: Dead | Retried) -> None:
         task_type = self._known(delivery.task.type) if delivery.task is not None else UNKNOWN
         if delivery.started:
-            waited = delivery.started + ahead - delivery.added_ms / 1000
-            self._metrics.failed(task_type, delivery.took, waited)
+            self._metrics.failed(task_type, delivery.took, delivery.waited)
         if isinstance(outcome, Dead):
+            self._done["dead"] += 1
             self._metrics.dead(task_type)
             _log_dead(delivery, outcome)
         else:
+            self._done["retried"] += 1
             self._metrics.retried(task_type)
 
     def _known(self, task_type: str) -> str:

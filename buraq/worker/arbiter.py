@@ -14,12 +14,15 @@ from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
+from buraq.worker.handover import Handover
+
 log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LOOK_EVERY = 0.2
 _HURRY = 5.0  # seconds that workers have to hand back after the second signal
 _QUICK_DEATH = 2.0  # a process that lived shorter than this is not replaced at once
+_FAREWELL = 2.0  # seconds; where the server does not answer a new process has nothing to do either
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
 
 
@@ -28,11 +31,13 @@ class GroupArbiter(Arbiter):
 
     def __init__(self, group: Any, burst: bool, grace: float) -> None:
         super().__init__(group)
+        self._farewells = group.farewells
         self._burst = burst
         self._grace = grace
         self._born: dict[int, float] = {}
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self._handover = Handover()
         self.killed = False  # workers had to be killed in the end
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
@@ -59,6 +64,7 @@ class GroupArbiter(Arbiter):
 
     def spawn_worker(self) -> Any:
         """Fork a worker process."""
+        self._farewells.wait(_FAREWELL)
         pid = super().spawn_worker()
         self._born[pid] = time.monotonic()
         return pid
@@ -71,6 +77,8 @@ class GroupArbiter(Arbiter):
             lived = time.monotonic() - self._born.pop(pid, 0.0)
             if self._burst and before[pid].finished():
                 self.num_workers -= 1
+            elif before[pid].relieved:
+                continue
             elif lived < _QUICK_DEATH:
                 self._not_before = time.monotonic() + self._pause
                 self._pause = min(_LONGEST_PAUSE, self._pause * 2)
@@ -81,8 +89,17 @@ class GroupArbiter(Arbiter):
         """Keep as many processes as there should be."""
         if self._burst and self.num_workers <= 0 and not self.WORKERS:
             raise StopIteration
-        if time.monotonic() >= self._not_before:
+        leaving = self._handover.step(self.WORKERS, self.num_workers)
+        self.num_workers += leaving
+        try:
             super().manage_workers()
+        finally:
+            self.num_workers -= leaving
+
+    def spawn_workers(self) -> None:
+        """Fork those that are missing, unless the last one died young: then after a while."""
+        if time.monotonic() >= self._not_before:
+            super().spawn_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """Have the workers drain; at a second signal, hand back at once; kill what is left in the end.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from buraq.worker.worker import Worker
 
 _TYPES_EVERY = 5.0
-_WORST_SHOWN = 60.0
 _TYPES_LIVE_MS = 20_000  # without renewal a task type is no longer known to live
 
 
@@ -31,40 +30,31 @@ class Control(Loop):
         self.looked = False  # whether that is known yet
         self._worker = worker
         self._types_written = 0.0
-        self._worst = (0.0, 0.0)  # seconds that the hub was blocked, and when that was seen
 
     def step(self) -> None:
         """Do what is due."""
         worker = self._worker
-        for lane in worker.lanes:
-            lane.lease.log_reports()
-            if lane.lease.stopped:  # nobody else looks after it
-                raise RuntimeError("the lease thread ended by itself")
+        worker.guard.reports.log()
+        if any(lane.lease.stopped for lane in worker.lanes):  # nobody else looks after it
+            raise RuntimeError("the lease thread ended by itself")
         metrics = worker.metrics
         metrics.slots(worker.slots.busy, worker.slots.concurrency)
         metrics.channel_depth(worker.slots.waiting)
-        metrics.hub_blocked(self._worst_block())
+        for task_type, seconds in worker.guard.blocks():
+            metrics.hub_blocked(task_type, seconds)
         metrics.redis_up(worker.standing.reachable)
         metrics.flush()
         worker.slots.put_off_held()
+        if worker.children is not None:
+            worker.children.tend()
         for lane in worker.lanes:
             if lane.fetcher.brokers != lane.lease.covered:
                 lane.fetcher.wake()  # it waits for work on the queues that it knows
-        if worker.row is not None:
-            worker.row.update(worker.standing, worker.slots)
         try:
             self._look_for_queues()
         finally:  # where a part of a cluster is away, the rest is to know
             if time.monotonic() - self._types_written > _TYPES_EVERY:
                 self._write_types()
-
-    def _worst_block(self) -> float:
-        """Return the longest time that the hub was blocked lately, so that whoever looks every half minute sees it."""
-        seconds, self._worker.lease.blocked = self._worker.lease.blocked, 0.0
-        now = time.monotonic()
-        if seconds >= self._worst[0] or now - self._worst[1] > _WORST_SHOWN:
-            self._worst = seconds, now
-        return self._worst[0]
 
     def _each_shard(self, do: Callable[[Lane], None]) -> None:
         """Do something at each shard; one that is away must not keep the others from it. Raises its error at last."""
@@ -74,27 +64,28 @@ class Control(Loop):
                 do(lane)
             except Unreachable as error:
                 away = error
+            self.tick()
         if away is not None:
             raise away
 
     def _look_for_queues(self) -> None:
         seen: set[str] = set()
-        names_key = [lane.shard.names.queues for lane in self._worker.lanes]
+        answered: list[Lane] = []
 
         def look(lane: Lane) -> None:
-            [names] = lane.controlling.commands([("SMEMBERS", names_key[lane.shard.number])])
+            keys = lane.shard.names
+            names, paused = lane.controlling.commands([("SMEMBERS", keys.queues), ("HKEYS", keys.paused)])
+            lane.honour(frozenset(map(bytes.decode, paused)) if isinstance(paused, list) else frozenset())
             if isinstance(names, list | set):
                 seen.update(name.decode(errors="replace") for name in names)
+                answered.append(lane)
 
         try:
             self._each_shard(look)
-        except Unreachable:
-            # What is known stays known: a queue is not given up because its shard is away.
-            seen |= self.seen
-            raise
         finally:
-            self._cover(seen)
-        self.looked = True
+            self.looked = self.looked or len(answered) == len(self._worker.lanes)
+            # What is known stays known: a queue is not given up because a shard is away.
+            self._cover(seen if len(answered) == len(self._worker.lanes) else seen | self.seen)
 
     def _cover(self, seen: set[str]) -> None:
         """Hold leases on the queues that exist."""

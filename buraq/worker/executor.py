@@ -19,45 +19,63 @@ log = logging.getLogger(__name__)
 
 
 class SlotTimeout(gevent.Timeout):
-    """A task's time is up. A class of its own, so that a task's own gevent timeouts are not taken for it."""
+    """A task's time is up. A class of its own, so that a task's own gevent timeouts are not taken for it.
+
+    A task that goes on is told again, each time that `again` seconds have passed.
+    """
+
+    def __init__(self, seconds: float, again: float) -> None:
+        super().__init__(seconds)
+        self.again = again
+        self.expired = False  # whether it was raised
+
+    def _on_expiration(self, prev_greenlet: Any, ex: BaseException) -> None:
+        self.expired = True
+        self.timer.close()
+        self.timer = gevent.get_hub().loop.timer(self.again)
+        self.timer.start(self._on_expiration, prev_greenlet, ex)
+        prev_greenlet.throw(ex)
 
 
 class Executor:
     """Runs tasks in the greenlet of its caller, whatever their code does."""
 
-    def __init__(self, app: Buraq, stopping: Callable[[], bool]) -> None:
+    def __init__(self, app: Buraq, stopping: Callable[[], bool], timer: type[SlotTimeout] = SlotTimeout) -> None:
         """`stopping` says whether a task that is killed is to be handed back: the process stops."""
         self._app = app
         self._stopping = stopping
+        self._timer = timer
 
     def run(self, delivery: Delivery, task: Task, function: TaskFunction[..., Any]) -> Outcome:
         """Run the task. What it raised, whatever that is, is the outcome."""
         running_task.set(task)
-        timer = SlotTimeout.start_new(task.timeout) if task.timeout is not None else None
+        timer = self._timer(task.timeout, self._app.config.timeout_grace) if task.timeout is not None else None
         try:
             if timer is None or task.timeout is None:
                 result = run_task(delivery, self._app, function, task.payload)
             else:
+                timer.start()
                 try:
                     result = run_task(delivery, self._app, function, task.payload)
                 finally:
-                    expired = not timer.pending
                     timer.close()
-                if expired:  # the task swallowed it: it did not do its work in time
+                if timer.expired:  # the task swallowed it: it did not do its work in time
                     raise TimedOut(task.timeout)
         except gevent.GreenletExit as error:
             if self._stopping():
                 return Released()
-            return self._failed(task, function, error)
+            return self.failed(task, function, error)
         except SlotTimeout as error:
             if error is not timer or task.timeout is None:
-                return self._failed(task, function, error)
-            return self._failed(task, function, TimedOut(task.timeout).with_traceback(error.__traceback__))
+                return self.failed(task, function, error)
+            timer.close()  # where a signal raises it, that may be just before it was closed
+            return self.failed(task, function, TimedOut(task.timeout).with_traceback(error.__traceback__))
         except BaseException as error:  # SystemExit and KeyboardInterrupt would end the worker process
-            return self._failed(task, function, error)
+            return self.failed(task, function, error)
         return self._completed(function, result)
 
-    def _failed(self, task: Task, function: TaskFunction[..., Any], error: BaseException) -> Outcome:
+    def failed(self, task: Task, function: TaskFunction[..., Any], error: BaseException) -> Outcome:
+        """Return the outcome of a run that raised, and log it."""
         try:
             outcome = failed(task, error, function.policy)
         except BaseException as broken:  # a backoff function of the user's

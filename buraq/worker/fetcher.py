@@ -14,7 +14,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
 from buraq.scripts import Argument
 from buraq.task import Delivery
-from buraq.worker.holdings import Holdings
+from buraq.worker.holdings import Holdings, weight
 from buraq.worker.lease import Lease
 from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
@@ -42,8 +42,11 @@ class Fetcher(Loop):
         block: float = 2.0,
         room: Event | None = None,
         turn_of_others: Callable[[], None] | None = None,
+        cohort: int = 1,
     ) -> None:
-        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer."""
+        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer. `cohort`
+        is how many suspects may be here at once.
+        """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
         self.room = room or Event()
@@ -56,7 +59,8 @@ class Fetcher(Loop):
         self._hand_back = hand_back
         self._batch = batch
         self._turn_of_others = turn_of_others
-        self._block = block
+        self._block = self.waits = block
+        self._cohort = cohort
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
         self._reconciler = Reconciler(self._link, lease, holdings, self._admit)
@@ -65,7 +69,11 @@ class Fetcher(Loop):
             None  # the level that gave the last walk all it asked for, while those above had nothing
         )
         self._suspects_at = 0.0  # when suspects were last asked for
-        self.brokers: tuple[Broker, ...] = ()  # the queues that are fetched from
+        self._crowded = False  # whether one was handed back, which must not come again and again
+        self.brokers: tuple[Broker, ...] = ()  # the queues that this process knows of
+        self.open: tuple[Broker, ...] = ()  # those that are fetched from
+        self.paused: frozenset[str] | None = frozenset()  # names; None while nobody has looked which there are
+        self._seen_paused = self.paused
         self._turn = 0
         self._broken = False
         self._reconciled = 0.0
@@ -75,11 +83,12 @@ class Fetcher(Loop):
 
     def step(self) -> None:
         """Reconcile if need be, then fetch what free slots can start, or wait for work or for a slot."""
-        if not self._lease.valid or not self._lease.covered:
+        if not self._lease.valid or not self._lease.covered or self.paused is None:
             self._stopping.wait(0.02)
             return
-        if self.brokers != self._lease.covered:
-            self.brokers, self.quiet_walks = self._lease.covered, 0
+        if self.brokers != self._lease.covered or self._seen_paused != self.paused:
+            self.brokers, self._seen_paused, self.quiet_walks = self._lease.covered, self.paused, 0
+            self.open = tuple(broker for broker in self.brokers if broker.keys.name not in self.paused)
         try:
             self._fetch()
         except Unreachable:
@@ -103,10 +112,13 @@ class Fetcher(Loop):
             if self._free() <= 0 or self.held_up():
                 self.room.wait(1.0)
             return
-        found = self.walk(free)
+        found = self.walk(free) if self.open else 0
         self.quiet_walks = 0 if found else self.quiet_walks + 1
         if not found and not self.stopping:
-            self._wait_for_work()
+            if self.open:
+                self._wait_for_work()
+            else:
+                self._stopping.wait(0.1)
 
     def _make_groups(self, broker: Broker) -> None:
         for reply in self._link.commands(broker.group_commands()):
@@ -119,7 +131,7 @@ class Fetcher(Loop):
         epoch = self._lease.epoch
         self._turn += 1
         if self._busy is not None:
-            plan = shares(self._busy, len(self.brokers), min(free, self._batch), self._fairness)
+            plan = shares(self._busy, len(self.open), min(free, self._batch), self._fairness)
             if plan is not None:
                 return self._walk_at_once(plan, self._busy, epoch)
         return self._walk_in_turn(free, epoch)
@@ -127,9 +139,9 @@ class Fetcher(Loop):
     def _walk_in_turn(self, free: int, epoch: int) -> int:
         """Ask one level after the other: what the one leaves is the next one's."""
         budget = free
-        if not self._holdings.suspects:
+        if self._room_for_suspects:
             self._suspects_at = time.monotonic()
-            budget -= self._read(self._streams((SUSPECTS,)), 1, epoch)
+            budget -= self._read(self._streams((SUSPECTS,)), min(budget, self._room_for_suspects), epoch)
         drained: set[int] = set()
         gave: list[int] = []
         for level, most in self._fairness.order(budget):
@@ -151,10 +163,11 @@ class Fetcher(Loop):
     def _walk_at_once(self, plan: list[tuple[int, int]], busy: int, epoch: int) -> int:
         """Ask all levels in one round trip, each for its share."""
         reads: list[Read] = [(self._streams(LEVELS[level]), each) for level, each in plan]
-        looking = not self._holdings.suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
+        looking = self._room_for_suspects and time.monotonic() - self._suspects_at > _SUSPECTS_EVERY
         if looking:
             self._suspects_at = time.monotonic()
-            reads.append((self._streams((SUSPECTS,))[:1], 1))
+            most = min(self._room_for_suspects, max(1, self._free() - self._batch))
+            reads.append((self._streams((SUSPECTS,))[:1], most))
         found = self._ask(reads, epoch)
         for (level, each), took in zip(plan, found, strict=False):
             got = sum(took.values())
@@ -167,10 +180,17 @@ class Fetcher(Loop):
                 self._busy = None  # the next walk is strict
         return sum(sum(took.values()) for took in found)
 
+    @property
+    def _room_for_suspects(self) -> int:
+        """How many more suspects may come."""
+        held = self._holdings.suspects
+        self._crowded = self._crowded and held > 0
+        return 0 if self._crowded else max(0, self._cohort - held)
+
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
-        start = self._turn % len(self.brokers)
-        turned = self.brokers[start:] + self.brokers[:start]
+        start = self._turn % len(self.open)
+        turned = self.open[start:] + self.open[:start]
         return [(broker, letter) for letter in letters for broker in turned]
 
     def _read(self, streams: list[tuple[Broker, str]], budget: int, epoch: int) -> int:
@@ -189,14 +209,16 @@ class Fetcher(Loop):
 
     def _wait_for_work(self) -> None:
         """Block until something comes. A server may answer with one entry of each stream."""
-        letters = [letter for level in LEVELS for letter in level]
-        if not self._holdings.suspects:
+        letters, block = [letter for level in LEVELS for letter in level], self._block
+        if self._room_for_suspects:
             letters.insert(0, SUSPECTS)
+        else:  # the next suspect may come when one of these has ended, and this read would not hear of that
+            block = min(block, _SUSPECTS_EVERY)
         epoch = self._lease.epoch
         if self._client_id is None:
             self._client_id = int(self._link.command("CLIENT", "ID"))
         if not self.stopping:
-            self._ask([(self._streams(letters), 1)], epoch, int(self._block * 1000))
+            self._ask([(self._streams(letters), 1)], epoch, int(block * 1000))
 
     def _ask(self, reads: Sequence[Read], epoch: int, block_ms: int | None = None) -> list[dict[str, int]]:
         """Run one XREADGROUP for each read, in one round trip, and dispatch what they bring.
@@ -252,8 +274,9 @@ class Fetcher(Loop):
         if not self._holdings.adopt(delivery):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
-        # A blocking read may bring one of each queue, a look several: two suspects must not meet.
-        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > 1
+        # A blocking read may bring one of each queue, a look several: no more suspects meet than are a cohort.
+        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > max(self._cohort, weight(delivery))
+        self._crowded = self._crowded or crowded
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:
@@ -282,7 +305,8 @@ class Fetcher(Loop):
         On the fetch connection: a fetch that is still under way there is answered before.
         """
         handed = 0
-        for broker in self.brokers:
+        # A lease may be held where no step has fetched yet.
+        for broker in dict.fromkeys((*self.brokers, *self._lease.brokers)):
             done = False
             while not done:
                 count, finished = self._link.call(broker.leave(self._lease.name))

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import logging
 import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
-from gevent import monkey
+import gevent
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from buraq import metrics
-from buraq.backend import Backend
 from buraq.config import Config
-from buraq.connection import Unreachable
 from buraq.errors import ConfigError
-from buraq.inspector import ShardInspector
+from buraq.scripts import load
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
-from buraq.worker.board import Board
+from buraq.worker.board import RELIEVED, Board
+from buraq.worker.farewells import Farewells
 from buraq.worker.probes import Probes
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class GroupOptions:
     processes: int = 1
     concurrency: int = 1000
     burst: bool = False
+    cpu_processes: int = 1
 
 
 class PropagatingLogger(Logger):
@@ -72,15 +73,16 @@ class Group(BaseApplication):
     def __init__(self, options: GroupOptions, listener: socket.socket) -> None:
         self.options = options
         self.board = Board()
+        self.farewells = Farewells(options.config)
         self.address = listener.getsockname()
-        self._listener = listener
+        self._listener = listener.detach()  # its descriptor: the settings are read again at each SIGHUP
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn up; the user's own gunicorn settings are for their web server, not for this."""
         config = self.options.config
         settings: dict[str, Any] = {
-            "bind": [f"fd://{self._listener.detach()}"],
+            "bind": [f"fd://{self._listener}"],
             "workers": self.options.processes,
             "worker_class": "buraq.worker.process.ConsumerWorker",
             "worker_connections": 100,
@@ -125,28 +127,30 @@ def listen(config: Config) -> socket.socket:
 
 
 def worker_gone(group: Group, worker: Any) -> None:
-    """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once.
-
-    From a thread, on a connection of its own: the arbiter must go on, whatever the server does. An OS thread, for the
-    arbiter forks in a moment, and a greenlet would go on in the child as well, on the same socket.
-    """
+    """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once."""
     row = worker.row
     state = row.read()
     worker.burst_done = state.done
+    worker.relieved = state.relief == RELIEVED
     row.clear()
     metrics.forget_process(worker.pid)
     if state.name:
-        monkey.get_original("_thread", "start_new_thread")(_end_lease, (group.options.config, state.name))
+        group.farewells.end_lease(state.name)
 
 
-def _end_lease(config: Config, name: str) -> None:
-    """End the lease of a dead process. When the server does not answer the lease runs out."""
-    backend = Backend(config)
-    for shard in backend.shards:
-        with suppress(*Unreachable):
-            queues = ShardInspector(shard).queues()
-            shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
-    backend.close()
+def import_all() -> None:
+    """Import what a worker process would import when its loops and its lease thread first connect, all at once.
+
+    The lock of a module that is being imported is a greenlet's as well, and a thread and a greenlet that want the same
+    one may wait for each other for ever: the process lives then, and never gets a lease.
+    """
+    # To ask for these two imports them.
+    gevent.config.resolver, gevent.config.threadpool  # noqa: B018
+    codecs.lookup("idna")
+    codecs.lookup("ascii")
+    for script in files("buraq").joinpath("lua").iterdir():
+        if script.is_file():
+            load(script.name.removesuffix(".lua"))
 
 
 def run(options: GroupOptions) -> int:
@@ -155,6 +159,7 @@ def run(options: GroupOptions) -> int:
     Raises `ConfigError` when the metrics port was chosen by hand and cannot be listened on.
     """
     metrics.prepare_multiprocess()
+    import_all()
     arbiter = os.getpid()
     group = Group(options, listen(options.config))
     running = GroupArbiter(group, options.burst, options.config.shutdown_timeout + ARBITER_GRACE)

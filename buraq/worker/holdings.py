@@ -12,8 +12,20 @@ from collections.abc import Iterable
 
 from buraq.keys import SUSPECTS
 from buraq.task import Delivery
+from buraq.worker.reclaimer import SUSPECT_DEATHS
 
 Key = tuple[str, bytes]
+
+_A_WHOLE_COHORT = 1 << 20
+
+
+def weight(delivery: Delivery) -> int:
+    """Return for how many suspects one counts.
+
+    One whose worker process died while a sandbox ran it counts for more than any cohort has: it may be able to take
+    even the worker down, and then nobody else is to be charged for it.
+    """
+    return 1 if delivery.deaths <= SUSPECT_DEATHS else _A_WHOLE_COHORT
 
 
 class Holdings:
@@ -21,7 +33,7 @@ class Holdings:
 
     def __init__(self) -> None:
         self.known: dict[Key, Delivery] = {}
-        self.suspects = 0  # how many of them are suspects; one at a time may run
+        self.suspects = 0  # how many of them are suspects, by their weight
         self._asking = False
         self._settled: set[Key] = set()
 
@@ -48,7 +60,7 @@ class Holdings:
             known[key] = delivery
             fresh.append(delivery)
             if delivery.letter == SUSPECTS:
-                self.suspects += 1
+                self.suspects += weight(delivery)
         return fresh
 
     def settled(self, delivery: Delivery) -> None:
@@ -67,7 +79,7 @@ class Holdings:
         pop, asking, settled = self.known.pop, self._asking, self._settled
         for delivery in deliveries:
             if pop(delivery.key, None) is not None and delivery.letter == SUSPECTS:
-                self.suspects -= 1
+                self.suspects -= weight(delivery)
             if asking:
                 settled.add(delivery.key)
 

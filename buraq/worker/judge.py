@@ -6,7 +6,7 @@ import random
 import traceback
 from collections.abc import Callable
 
-from buraq.errors import Reject, Retry, Snooze
+from buraq.errors import Crashed, Reject, Retry, Snooze
 from buraq.retry import Policy
 from buraq.task import Dead, Outcome, Retried, Task, recode
 
@@ -48,11 +48,11 @@ def failed(task: Task, error: BaseException, policy: Policy, rand: Callable[[], 
     if not isinstance(error, Retry) and not policy.retries(error):
         return Dead("not_retryable", text, trace(error))
     if task.current_retries >= task.max_retries:
-        return Dead("exhausted", text, trace(error))
+        return Dead("crashed" if isinstance(error, Crashed) else "exhausted", text, trace(error))
     asked = error.after if isinstance(error, Retry) else None
     delay = policy.delay(task.attempt, rand) if asked is None else asked
     payload = recode(task, current_retries=task.current_retries + 1, error=text)
-    return Retried(milliseconds(delay), payload, True, text)
+    return Retried(milliseconds(delay), payload, True, text, trace(error))
 
 
 def put_off(task: Task, seconds: float) -> Retried:

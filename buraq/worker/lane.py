@@ -16,15 +16,19 @@ from buraq.backend import Shard
 from buraq.broker import Broker
 from buraq.config import Config
 from buraq.deadletters import ShardLetters
+from buraq.records import COMPLETED_A_SECOND
 from buraq.scripts import Argument
 from buraq.task import Delivery
 from buraq.worker.accounts import Accounts
+from buraq.worker.children import cohort_of
 from buraq.worker.fetcher import Fetcher
+from buraq.worker.guard import Follower, Guard
 from buraq.worker.holdings import Holdings
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
+from buraq.worker.recorder import Recorder
 from buraq.worker.settler import Settler
 from buraq.worker.sharing import Budget
 from buraq.worker.slots import RELEASED
@@ -39,15 +43,23 @@ _BURST_BLOCK = 0.05
 class Lane:
     """The parts of a worker process that belong to one shard. `budget` shares out the slots where there are several."""
 
-    def __init__(self, worker: Worker, shard: Shard, facts: Callable[[], dict[str, Argument]]) -> None:
+    def __init__(
+        self, worker: Worker, shard: Shard, facts: Callable[[], dict[str, Argument]], guard: Guard | Follower
+    ) -> None:
         config = worker.app.config
         self._worker = worker
+        self._lanes = len(worker.app.backend.shards)
         self.shard = shard
         self.holdings = Holdings()
-        self.lease = Lease(shard.server, worker.name, config.lease_ttl, facts, config.max_blocked)
-        self.lease.watches = shard.number == 0
-        self._accounts = Accounts(worker.metrics, worker.app.registry, self.lease)
-        self.settler = Settler(shard.server, worker.name, self.holdings, shard.broker, self._confirmed)
+        self.lease = lease = Lease(shard.server, worker.name, config.lease_ttl, facts, guard)
+        self._accounts = Accounts(worker.metrics, worker.app.registry, worker.facts.done)
+        recorder = Recorder(
+            worker.name,
+            config.history_length,
+            lambda: lease.clock_ahead_ms,
+            completed_a_second=-(-COMPLETED_A_SECOND // self._lanes),
+        )
+        self.settler = Settler(shard.server, worker.name, self.holdings, shard.broker, self._confirmed, recorder)
         # One each: on one they all share, a server that hangs would have each wait for the others' timeouts too, and
         # the health answer would take loops that wait for loops that have died.
         purposes = ("promote", "reclaim", "control")
@@ -59,9 +71,10 @@ class Lane:
             self._covered,
             reclaimed=lambda again, buried: worker.metrics.reclaimed(again + buried),
             letters=lambda queue: ShardLetters(shard, queue),
-            config=_part_of(config, len(worker.app.backend.shards)),
+            config=_part_of(config, self._lanes),
         )
         self.fetcher: Fetcher
+        self._wakes = 0  # how often the fetcher is still to be woken for what is paused
 
     def fetch(self, room: Event, budget: Budget | None) -> None:
         """Make the fetcher, once the worker has its slots."""
@@ -77,7 +90,9 @@ class Lane:
             room=room,
             batch=config.fetch_batch_size,
             block=_BURST_BLOCK if self._worker.burst else config.block_timeout,
+            cohort=max(1, cohort_of(slots.concurrency) // self._lanes) if self._worker.children else 1,
         )
+        self.fetcher.paused = None  # the control looks which queues are
         # What has run and is not written runs again after a crash: not too much of that.
         self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
 
@@ -85,6 +100,15 @@ class Lane:
     def loops(self) -> tuple[Loop, ...]:
         """What runs for this shard."""
         return (self.fetcher, self.settler, self.promoter, self.reclaimer)
+
+    def honour(self, paused: frozenset[str]) -> None:
+        """Have the fetcher leave paused queues alone. What it waits for on them now is called off."""
+        if self.fetcher.paused != paused:
+            self.fetcher.paused = paused
+            self._wakes = 2  # the first may come just before it begins to wait
+        if self._wakes:
+            self._wakes -= 1
+            self.fetcher.wake()
 
     def _covered(self) -> tuple[Broker, ...]:
         return self.lease.covered
@@ -94,6 +118,8 @@ class Lane:
         self._worker.look_again()
 
     def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
+        if batch[0].started:
+            self._worker.worked += len(batch)
         self.fetcher.room.set()
         self._worker.look_again()  # what they enqueued may be waiting since
         self._accounts.confirmed(batch, gone, sure)
@@ -128,23 +154,10 @@ class Standing:
         return all(lease.reachable for lease in self._leases)
 
 
-class Beats:
-    """Shows of the loops of one kind, one at each shard, the beat of the one that has not moved for longest."""
-
-    def __init__(self, show: Callable[[str, float], None], lanes: int) -> None:
-        self._show = show
-        self._lanes = lanes
-        self._last: dict[str, dict[int, float]] = {}
-
-    def of(self, lane: int) -> Callable[[str, float], None]:
-        """Return what the loops of a lane call at each beat."""
-
-        def beat(loop: str, at: float) -> None:
-            beats = self._last.setdefault(loop, dict.fromkeys(range(self._lanes), at))
-            beats[lane] = at
-            self._show(loop, min(beats.values()))
-
-        return beat
+def guards_of(guard: Guard, lanes: int) -> Sequence[Guard | Follower]:
+    """Return what the lease of each lane is guarded by: where there are several, one looks for all."""
+    ends = [(0.0, False)] * lanes
+    return [guard] if lanes == 1 else [Follower(guard, number, ends) for number in range(lanes)]
 
 
 def _part_of(config: Config, shards: int) -> Config:

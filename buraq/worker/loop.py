@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 
 from gevent.event import Event
 from redis.exceptions import ResponseError
@@ -16,6 +15,10 @@ log = logging.getLogger(__name__)
 troubles = RateLimited(log)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+# Seconds that a step may take beside what it waits by design: a server that hangs holds it for seven (to connect, to
+# answer), and a pause follows. A loop that stands still is to be seen within ten.
+_STEP = 8.0
+_PATIENCE = 9.0
 
 
 class Loop:
@@ -28,10 +31,10 @@ class Loop:
 
     name = "loop"
     interval = 0.0  # seconds between two steps; a loop without one waits in its step
+    waits = 0.0  # seconds that a step may wait by design, for work that may not come
 
     def __init__(self) -> None:
-        self.beat = time.monotonic()  # when the last step began or ended
-        self.on_beat: Callable[[str, float], None] | None = None
+        self.beat = time.monotonic()  # when the last step began, or got on
         self._stopping = Event()
         self._pause = FIRST_PAUSE
 
@@ -68,10 +71,13 @@ class Loop:
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
 
     def tick(self) -> None:
-        """Note that the loop is alive."""
+        """Note that the loop is alive. A step that takes long for a good reason calls it too."""
         self.beat = time.monotonic()
-        if self.on_beat is not None:
-            self.on_beat(self.name, self.beat)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after a beat from which on the loop counts as standing still."""
+        return max(_PATIENCE, self.interval + self.waits + _STEP)
 
     def stop(self) -> None:
         """End `run` before its next step, waking it if it waits."""

@@ -10,9 +10,10 @@ import ujson
 
 from buraq import metrics
 from buraq.config import Config
-from buraq.worker.board import Board
+from buraq.worker.board import Board, State
 
-STUCK_AFTER = 10.0  # seconds without a beat before a loop counts as dead
+SILENT_AFTER = 9.0  # seconds without a look of the lease thread before it counts as dead
+BLOCKED_AFTER = 10.0  # seconds that a task may hold a process before the group is not ready
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -22,7 +23,7 @@ class Probes:
 
     def __init__(self, board: Board, config: Config) -> None:
         self._board = board
-        self._patience = max(STUCK_AFTER, config.block_timeout + 5.0)
+        self._max_blocked = config.max_blocked
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -42,22 +43,37 @@ class Probes:
         return [body]
 
     def alive(self) -> list[str]:
-        """Return what is wrong with the processes of the group: loops that have stopped."""
+        """Return what is wrong with the processes of the group: loops that have stopped.
+
+        A hub that is blocked stops them all, and is none of their faults: up to MAX_BLOCKED it is no reason to kill.
+        """
         now = time.monotonic()
         problems = []
         for state in self._board.states():
-            loop, age = state.oldest_beat(now)
-            if age > self._patience and not state.stopping:
-                problems.append(f"process {state.pid}: the {loop} loop has not moved for {age:.0f} s")
+            silent = now - state.looked  # the lease thread looks ten times a second, and renews
+            if state.stopping:
+                continue
+            if silent > SILENT_AFTER:
+                problems.append(f"process {state.pid}: the lease loop has not moved for {silent:.0f} s")
+            elif state.blocked > self._max_blocked:
+                problems.append(_blocked(state))
+            elif state.late_loop:
+                problems.append(f"process {state.pid}: the {state.late_loop} loop has not moved for {state.late:.0f} s")
         return problems
 
     def ready(self) -> list[str]:
-        """Return why the group consumes nothing; empty while at least one process does."""
+        """Return why the group consumes nothing, or a process of it has been held by a task for long; else empty."""
         now = time.monotonic()
         states = self._board.states()
-        dead = self.alive()
-        if dead or not states:
-            return dead or ["no worker process has started"]
+        blocked = [s for s in states if not s.stopping and BLOCKED_AFTER < s.blocked <= self._max_blocked]
+        problems = self.alive() + [_blocked(state) for state in blocked]
+        if problems or not states:
+            return problems or ["no worker process has started"]
         if any(s.lease_until > now and s.reachable and not s.stopping for s in states):
             return []
         return [f"process {s.pid}: {'stopping' if s.stopping else 'no lease: Redis is away'}" for s in states]
+
+
+def _blocked(state: State) -> str:
+    what = "something that is no task" if state.blocked_by == metrics.NO_TASK else f"a task of type {state.blocked_by}"
+    return f"process {state.pid}: {what} has let nothing else run for {state.blocked:.0f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -24,7 +25,11 @@ from buraq.inspector import Inspector
 from buraq.metrics import TaskMetrics
 from buraq.target import TargetError, load
 from buraq.worker.banner import Banner
+from buraq.worker.board import RELIEVED
+from buraq.worker.facts import memory_bytes
+from buraq.worker.limits import Limits
 from buraq.worker.mock import MockProducer, register
+from buraq.worker.sandbox import Origin
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -55,10 +60,10 @@ class ConsumerWorker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.row = self.app.board.free_row()
-        self.burst_done = False  # set in the arbiter when the process has ended
+        self.burst_done = self.relieved = False  # set in the arbiter when the process has ended
         self.hurry = False
         self._asked = Event()
-        self._stop_at = 0.0
+        self._stop_at: float | None = None  # when it was told to stop
         self.broken = False
 
     def finished(self) -> bool:
@@ -82,7 +87,7 @@ class ConsumerWorker(GeventWorker):
         self._begin_stop()
 
     def _begin_stop(self) -> None:
-        if self.alive:
+        if self._stop_at is None:
             self._stop_at = time.monotonic()
             self.alive = False
             gevent.spawn(self._asked.set)
@@ -96,7 +101,7 @@ class ConsumerWorker(GeventWorker):
     def notify(self) -> None:
         """Show the arbiter that the hub turns; when the arbiter has died, drain and leave."""
         self.tmp.notify()
-        if self.ppid != os.getppid() and self.alive:
+        if self.ppid != os.getppid() and self._stop_at is None:
             log.warning("the arbiter is gone: draining")
             self._begin_stop()
 
@@ -129,33 +134,56 @@ class ConsumerWorker(GeventWorker):
             row=self.row,
             metrics=TaskMetrics(known=self.queue.registry),
             on_death=self._loop_broke,
+            origin=Origin(options.target),
+            cpu_processes=options.cpu_processes,
         )
+        if "BURAQ_FAIL_POINTS" in os.environ:  # in tests of faults, nowhere else
+            from buraq.worker import failpoints
+
+            failpoints.arm(worker, os.environ[failpoints.VARIABLE])
         self.queue.on_enqueued = worker.metrics.enqueued
         self.row.claim(os.getpid(), worker.name)
         tend_garbage()
+        limits = Limits(options.config, lambda: worker.worked)
         worker.start()
-        helpers: list[Any] = [gevent.spawn(Banner(worker, self.app).show, full=self.row.number == 0)]
-        if options.config.enable_mock_tasks and self.row.number == 0 and not options.burst:
+        place = self.row.read().place
+        helpers: list[Any] = [gevent.spawn(Banner(worker, self.app).show, full=place == 0)]
+        if options.config.enable_mock_tasks and place == 0 and not options.burst:
             helpers.append(gevent.spawn(MockProducer(self.queue).run))
         while self.alive:
             self.notify()
-            self._asked.wait(0.05 if options.burst else 1.0)
-            if worker.done:
-                self._stop_at = time.monotonic()
+            self._asked.wait(0.05 if options.burst else 0.2 if limits.set else 1.0)
+            if worker.done or self._has_done_enough(worker, limits):
                 self.alive = False
         self._stop(worker, helpers)
         for server in servers:
             server.stop(timeout=0.2)
         sys.exit(BROKEN if self.broken else 0)
 
+    def _has_done_enough(self, worker: Worker, limits: Limits) -> bool:
+        """Ask for a successor when a limit is reached. Returns whether it consumes: until then there is work to do."""
+        state = self.row.read()
+        if not state.limit and (limit := limits.reached()):
+            taken = {"tasks": worker.worked, "memory_mb": round(memory_bytes() / 1e6, 1)}
+            log.info("limit reached", extra={"worker": worker.name, "reached": limit, **taken})
+            self.row.reach(limit)
+        return state.relief == RELIEVED
+
+    def _must_end(self) -> bool:
+        """Whether what still runs is to be handed back: nobody waits for a process that has only been relieved."""
+        told = self._stop_at is not None and time.monotonic() - self._stop_at > self.app.options.config.shutdown_timeout
+        return self.hurry or self.broken or told
+
     def _stop(self, worker: Worker, helpers: list[Any]) -> None:
-        done = worker.done
+        done = worker.done and not self.row.read().relief  # else its successor goes on
         self.row.retire()
         gevent.killall(helpers, block=False)
         if not done:
-            log.info("stopping", extra={"worker": worker.name, "running": worker.slots.busy})
-        grace = 0.0 if self.broken else self.app.options.config.shutdown_timeout - (time.monotonic() - self._stop_at)
-        handed = worker.stop(grace, hurry=lambda: self.hurry, tick=self.notify)
+            reached = {"reached": limit} if (limit := self.row.read().limit) else {}
+            log.info("stopping", extra={"worker": worker.name, "running": worker.slots.busy, **reached})
+        handed = worker.stop(math.inf, hurry=self._must_end, tick=self.notify)
+        if worker.left:
+            self.row.leave()
         if done:
             self.row.finish()
             self._say_what_is_left()
@@ -171,6 +199,7 @@ class ConsumerWorker(GeventWorker):
 
     def _serve(self, sock: Any) -> StreamServer:
         sock.setblocking(1)
+        sock.set_inheritable(False)  # as gunicorn has made it: the port is none of a child's
         server = StreamServer(sock, handle=lambda client, address: self.handle(sock, client, address), spawn=Pool(100))
         server.max_accept = 1
         server.start()

@@ -39,6 +39,7 @@ class Promoter(Loop):
         found = 0
         for broker in brokers:
             moved, next_ms = self._link.call(broker.promote())
+            self.tick()
             found += moved
             if moved >= PROMOTE_BATCH:
                 soonest = 0

@@ -10,12 +10,15 @@ from typing import Any
 
 import ujson
 
+from buraq.attempts import add as add_attempt
 from buraq.broker import RECLAIM_BATCH, Broker, Reclaimable
 from buraq.config import Config
 from buraq.connection import SharedLink
 from buraq.deadletters import ShardLetters
+from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
-from buraq.task import Delivery, Undecodable, decode
+from buraq.records import write
+from buraq.task import Dead, Delivery, Undecodable, decode
 from buraq.worker.lease import Lease, leases_of
 from buraq.worker.loop import Loop
 
@@ -68,6 +71,7 @@ class Reclaimer(Loop):
         if self._lease.held >= 2 and self._lease.valid:
             for broker in self._brokers():
                 self.look(broker)
+                self.tick()
         if time.monotonic() - self._trimmed > _TRIM_EVERY:
             self._trimmed = time.monotonic()
             self.trim()
@@ -97,12 +101,17 @@ class Reclaimer(Loop):
         stream = broker.keys.streams[letter]
         while not self.stopping:
             words = ("XPENDING", stream, broker.group, "-", "+", RECLAIM_BATCH, dead)
-            [pending] = self._link.commands([words])
+            pending, clock = self._link.commands([words, ("TIME",)])
             if isinstance(pending, Exception):
                 raise pending
             bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in pending]) if pending else []
-            entries = [self._judge(broker, letter, row[0], body) for row, body in zip(pending, bodies, strict=True)]
+            now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+            entries = [
+                self._judge(broker, letter, row[0], body, dead, now_ms - int(row[2]))
+                for row, body in zip(pending, bodies, strict=True)
+            ]
             reply = self._link.call(broker.reclaim(letter, self._lease.name, dead, entries))
+            self.tick()
             if reply[0] != b"OK":
                 return
             again, buried = int(reply[1]), int(reply[2])
@@ -113,7 +122,7 @@ class Reclaimer(Loop):
             if len(pending) < RECLAIM_BATCH:
                 return
 
-    def _judge(self, broker: Broker, letter: str, entry: bytes, body: Any) -> Reclaimable:
+    def _judge(self, broker: Broker, letter: str, entry: bytes, body: Any, worker: str, started_ms: int) -> Reclaimable:
         fields = body[0][1] if isinstance(body, list) and body else []
         delivery = Delivery(broker.keys, letter, entry, fields, 0)
         deaths = delivery.deaths + 1
@@ -124,8 +133,15 @@ class Reclaimer(Loop):
             return Reclaimable(entry, "", FRONT, deaths, f'"worker_id":"","queue":{queue}', "")
         note = f'"worker_id":"","task_type":{ujson.dumps(task.type)},"queue":{queue},"deaths":{deaths}'
         target = target_of(deaths, task.max_retries)
-        owner = task.idempotency_key if target == DEAD else ""
-        return Reclaimable(entry, task.id, target, deaths, note, owner)
+        attempts = add_attempt(delivery.attempts, "died", task.attempt, worker, started_ms, None)
+        if target != DEAD:
+            return Reclaimable(entry, task.id, target, deaths, note, "", attempts)
+        raw = delivery.raw or b""
+        kept = write(raw, task, worker, deaths, attempts, reason="crashed") if self._config.history_length else ""
+        group = LetterGroup.of(task.type, Dead("crashed"))
+        return Reclaimable(
+            entry, task.id, target, deaths, note, task.idempotency_key, attempts, group.id, group.facts, kept
+        )
 
     def trim(self) -> None:
         """Delete the dead letters that DLQ_MAX_AGE and DLQ_MAX_LENGTH no longer keep."""

@@ -25,12 +25,14 @@ from buraq.scripts import Call
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Duplicate, Outcome, Retried
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
+from buraq.worker.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
 
 PARTS = 8  # calls of one kind in a round
-ROUND = 500  # outcomes in a round: while the server writes them it answers no fetch
+# Outcomes in a round: while the server writes them it answers no fetch, and with events it writes three times as long.
+ROUND, ROUND_WATCHED = 500, 200
 
 
 class Group(NamedTuple):
@@ -39,12 +41,26 @@ class Group(NamedTuple):
     broker: Broker
     batch: list[Delivery]
     part: int
+    sums: str = ""  # what its runs add to the statistics
+
+
+class Round(NamedTuple):
+    """What is sent under one number, and how many outcomes are in it."""
+
+    number: int
+    groups: list[Group]
+    calls: list[Call]
+    size: int
+
+
+_NOTHING = Round(0, [], [], 0)
 
 
 class Settler(Loop):
     """Settles outcomes, and announces starts on the same connection: no Completed overtakes its Processing."""
 
     name = "settle"
+    waits = 1.0
 
     def __init__(
         self,
@@ -53,12 +69,14 @@ class Settler(Loop):
         holdings: Holdings,
         broker: Callable[[str], Broker],
         confirmed: Callable[[list[Delivery], frozenset[int], bool], None],
+        recorder: Recorder | None = None,
     ) -> None:
         super().__init__()
         self._worker = worker
         self._holdings = holdings
         self._broker = broker
         self._confirmed = confirmed
+        self._recorder = recorder or Recorder(worker, 0)
         self._link: Link = server.link()
         self._work = Event()
         self._notes = Notes(worker)
@@ -66,15 +84,17 @@ class Settler(Loop):
         self._awake = False
         self._started: list[Delivery] = []
         self._ended: deque[Delivery] = deque()
-        self._number = 0
-        self._round: list[Group] = []  # sent, and not confirmed
-        self._sent = 0  # outcomes in it
+        self._round = _NOTHING  # sent, and not confirmed
+        self._next = _NOTHING  # made ready while the server works on that one
+        self._number = 0  # of the round that was made last
         self._resent = False
         self._loaded = False
 
     def started(self, delivery: Delivery, slot: int = 0) -> None:
         """Announce a start in a slot with the next round."""
         delivery.slot = slot
+        if self._watched:
+            self._notes.start(delivery)  # here, while the server works on a round
         self._started.append(delivery)
         if not self._awake:
             self._wake()
@@ -93,18 +113,17 @@ class Settler(Loop):
     @property
     def pending(self) -> int:
         """How many outcomes are not confirmed yet."""
-        return len(self._ended) + self._sent
+        return len(self._ended) + self._round.size + self._next.size
 
     def step(self) -> None:
         """Settle one round, or wait for something to settle."""
-        if not self._round and not self._ended and not self._started:
+        if not (self._round.groups or self._next.groups or self._ended or self._started):
             self._awake = False
             self._work.clear()
-            self._work.wait(1.0)
+            self._work.wait(self.waits)
             return
-        if not self._round:
-            self._round = self._next_round()
-            self._number += 1
+        if not self._round.groups:
+            self._round, self._next = self._next if self._next.groups else self._make_round(), _NOTHING
             self._resent = False
         started, self._started = self._started, []
         try:
@@ -113,31 +132,46 @@ class Settler(Loop):
             self._resent, self._loaded = True, False
             raise
         self._take_in(told, replies)
-        if self._round:  # refused, for somebody listens now: what this round has settled ended before that
+        if self._round.groups:  # refused, for somebody listens now: what this round has settled ended before that
             self._started[:0] = [delivery for delivery in started if delivery.key in self._holdings.known]
 
     def _send(self, started: list[Delivery]) -> tuple[list[Any], list[Any]]:
         """Send the round, after the announcements of what has started. Return the replies to both."""
-        if started and not self._watched and not self._round:
+        if started and not self._watched and not self._round.groups:
             self._watched = self._somebody_listens()
         announcements = self._announcements(started) if self._watched else []
-        calls = [self._call(group) for group in self._round]
         if announcements and not self._loaded:
             # Were it missing where the others are not, it would run after them: Completed before Processing.
             self._link.commands([("SCRIPT", "LOAD", self._broker(DEFAULT_QUEUE).script("announce").source)])
             self._loaded = True
-        replies = self._link.calls([*announcements, *calls]) if announcements or calls else []
+        calls = [*announcements, *self._round.calls]
+        replies = self._link.calls(calls, self._make_next) if calls else []
         return replies[: len(announcements)], replies[len(announcements) :]
+
+    def _make_next(self) -> None:
+        """Make the next round ready, if it is a full one: else more may come into it while the server works."""
+        if not self._next.groups and len(self._ended) >= self._most:
+            self._next = self._make_round()
+
+    @property
+    def _most(self) -> int:
+        return ROUND_WATCHED if self._watched else ROUND
+
+    def _make_round(self) -> Round:
+        groups = self._cut()
+        self._number += 1
+        calls = [self._call(group, self._number) for group in groups]
+        return Round(self._number, groups, calls, sum(len(group.batch) for group in groups))
 
     def _somebody_listens(self) -> bool:
         exact, *patterns = self._link.commands(self._broker(DEFAULT_QUEUE).listeners())
         unknown = any(isinstance(reply, ResponseError) for reply in (exact, *patterns))
         return unknown or exact[1] > 0 or any(patterns)
 
-    def _call(self, group: Group) -> Call:
+    def _call(self, group: Group, number: int) -> Call:
         for delivery in group.batch:
             delivery.note = self._notes.end(delivery) if self._watched else ""
-        return group.broker.settle(group.batch, self._worker, self._number, group.part)
+        return group.broker.settle(group.batch, self._worker, number, group.part, group.sums)
 
     def _announcements(self, started: list[Delivery]) -> list[Call]:
         pairs = [(delivery.task.id, self._notes.start(delivery)) for delivery in started if delivery.task is not None]
@@ -145,14 +179,14 @@ class Settler(Loop):
         broker = self._broker(DEFAULT_QUEUE)
         return [broker.announce(pairs[n : n + SETTLE_BATCH]) for n in range(0, len(pairs), SETTLE_BATCH)]
 
-    def _next_round(self) -> list[Group]:
+    def _cut(self) -> list[Group]:
         """Cut what has ended into calls, each of one kind and stream and no longer than a script may be."""
         groups: list[Group] = []
         open_groups: dict[tuple[str, str, str], Group] = {}
         sizes: dict[tuple[str, str, str], int] = {}
         stream = ""  # of the last one that simply completed, as most do
         batch: list[Delivery] = []  # what goes with it
-        for _ in range(min(len(self._ended), ROUND)):
+        for _ in range(min(len(self._ended), self._most)):
             delivery = self._ended.popleft()
             outcome = delivery.outcome
             if outcome is COMPLETED and delivery.key[0] is stream and len(batch) < SETTLE_BATCH:
@@ -175,8 +209,7 @@ class Settler(Loop):
             sizes[lane] += size
             if outcome is COMPLETED:
                 stream, batch = delivery.key[0], group.batch
-        self._sent = sum(len(group.batch) for group in groups)
-        return groups
+        return [group._replace(sums=self._recorder.prepare(group.batch)) for group in groups]
 
     def _take_in(self, told: list[Any], replies: list[Any]) -> None:
         """Forget what is settled.
@@ -186,7 +219,7 @@ class Settler(Loop):
         failed: ResponseError | None = None
         refused: list[Group] = []
         heard = [reply == 1 for reply in told]
-        for group, reply in zip(self._round, replies, strict=True):
+        for group, reply in zip(self._round.groups, replies, strict=True):
             if isinstance(reply, ResponseError):
                 failed = reply
                 self._ended.extendleft(reversed(group.batch))
@@ -198,8 +231,9 @@ class Settler(Loop):
             else:
                 self._forget(group.batch, settled.gone, settled.remembered or not self._resent)
         self._watched = any(heard) if heard else self._watched
-        self._round = refused
-        self._sent = sum(len(group.batch) for group in refused)
+        number = self._round.number
+        calls = [self._call(group, number) for group in refused]
+        self._round = Round(number, refused, calls, sum(len(group.batch) for group in refused))
         if failed is not None:
             raise failed
 
@@ -228,7 +262,7 @@ def _size(delivery: Delivery) -> int:
     if isinstance(outcome, Completed):
         return len(outcome.result or b"")
     if isinstance(outcome, Retried):
-        return len(outcome.payload)
+        return len(outcome.payload) + len(outcome.traceback)
     if isinstance(outcome, Dead):
         return len(delivery.raw or b"") + len(outcome.traceback)
     return len(delivery.raw or b"")
@@ -242,7 +276,9 @@ class Notes:
         self._written: dict[tuple[str, str], str] = {}
 
     def start(self, delivery: Delivery) -> str:
-        """Return what ran where."""
+        """Return what ran where; it stays with the delivery, because both of its events say it."""
+        if delivery.where:
+            return delivery.where
         task_type = delivery.task.type if delivery.task is not None else ""
         attempt = delivery.task.attempt if delivery.task is not None else 0
         key = delivery.queue.name, task_type
@@ -251,7 +287,8 @@ class Notes:
             what = f'"task_type":{_json(task_type)},"queue":{_json(delivery.queue.name)}'
             if len(self._written) < 10_000:  # types come from outside
                 self._written[key] = what
-        return f'"worker_id":"{self._worker}-{delivery.slot}",{what},"attempt":{attempt}'
+        delivery.where = f'"worker_id":"{self._worker}-{delivery.slot}",{what},"attempt":{attempt}'
+        return delivery.where
 
     def end(self, delivery: Delivery) -> str:
         """Return what ran where, for how long, and what went wrong."""

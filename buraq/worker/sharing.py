@@ -97,10 +97,12 @@ class SharingFetcher(Fetcher):
             self.room.wait(1.0)
             return
         try:
-            found = self.walk(free)
+            found = self.walk(free) if self.open else 0
             self.quiet_walks = 0 if found else self.quiet_walks + 1
-            if not found and not self.stopping:
+            if not found and not self.stopping and self.open:
                 self._block = self._budget.keep_one(self, self._patience)
                 self._wait_for_work()
         finally:
             self._budget.release(self)
+        if not self.open:  # all queues are paused
+            self._stopping.wait(0.1)

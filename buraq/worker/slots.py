@@ -16,6 +16,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from buraq.app import Buraq
 from buraq.connection import Unreachable
 from buraq.function import TaskFunction
+from buraq.keys import SUSPECTS
 from buraq.task import (
     Dead,
     Delivery,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 RELEASED, DUPLICATE = Released(), Duplicate()
 _SLICE = 0.002  # seconds; so long slots may run one task after the other before the hub gets a turn
+_COMPUTING = ""  # what all tasks with `pool="process"` go by where tasks are limited by type; no type is empty
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
 
 
@@ -53,7 +55,10 @@ class Slots:
         room: Callable[[], None],
         known_elsewhere: Callable[[Delivery], bool],
         panicked: Callable[[], None],
+        run_in_child: Callable[[Delivery, Task, TaskFunction[..., Any]], Outcome] | None = None,
+        cpu_processes: int = 1,
     ) -> None:
+        """`run_in_child` runs suspects, and tasks with `pool="process"`; without it they run here as all others."""
         self.concurrency = concurrency
         self.load = 0  # deliveries dispatched and not yet ended
         self.busy = 0  # tasks running
@@ -61,6 +66,8 @@ class Slots:
         self._killed = False
         self._app = app
         self._execute = Executor(app, lambda: self.stopping).run
+        self._run_in_child = run_in_child or self._execute
+        self._cpu_processes = cpu_processes
         self._lease = lease
         self.leases: Sequence[Lease] = (lease,)  # by shard
         self._ended = ended
@@ -199,8 +206,9 @@ class Slots:
             begun = time.monotonic()
         if outcome is not None or function is None:
             self.end(delivery, outcome or RELEASED, slot)
-        elif function.concurrency is None:
-            self.end(delivery, self._run(delivery, task, function, slot, begun), slot)
+        elif function.plain:
+            execute = self._execute if delivery.letter != SUSPECTS else self._run_in_child
+            self.end(delivery, self._run(delivery, task, function, slot, begun, execute), slot)
         else:
             self._run_limited(delivery, task, function, slot, begun)
 
@@ -208,16 +216,24 @@ class Slots:
         self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int, begun: float
     ) -> None:
         """Run a task of a type that has a limit in each process, or hold it here, or put it off."""
-        limit = function.concurrency or 0
-        if self._running[task.type] >= limit:
-            self._hold(delivery, task, limit, slot)
+        lane, limit = self._limit(function)
+        if self._running[lane] >= limit:
+            self._hold(delivery, task, lane, limit, slot)
             return
-        self._running[task.type] += 1
+        self._running[lane] += 1
         try:
-            outcome = self._run(delivery, task, function, slot, begun)
+            here = function.pool is None and delivery.letter != SUSPECTS
+            execute = self._execute if here else self._run_in_child
+            outcome = self._run(delivery, task, function, slot, begun, execute)
         finally:
-            self._running[task.type] -= 1
+            self._running[lane] -= 1
         self.end(delivery, outcome, slot)
+
+    def _limit(self, function: TaskFunction[..., Any]) -> tuple[str, int]:
+        """Return what the tasks that share a limit with this function's go by, and the limit."""
+        if function.concurrency is not None:
+            return function.name, function.concurrency
+        return _COMPUTING, self._cpu_processes
 
     def _claim(self, delivery: Delivery, task: Task) -> Outcome | None:
         """Ask whose idempotency key it is: the task came by a plain XADD, so nobody has asked yet."""
@@ -239,9 +255,9 @@ class Slots:
             return None if delivery.claimed else gone if said == b"GONE" else DUPLICATE
         return RELEASED
 
-    def _hold(self, delivery: Delivery, task: Task, limit: int, slot: int) -> None:
+    def _hold(self, delivery: Delivery, task: Task, lane: str, limit: int, slot: int) -> None:
         """Keep a delivery whose type has enough running, or put it off when enough of them wait here already."""
-        held = self._held[task.type]
+        held = self._held[lane]
         if len(held) < limit:
             held.append((time.monotonic(), delivery))
         else:
@@ -249,8 +265,11 @@ class Slots:
 
     def _next_held(self, delivery: Delivery) -> Delivery | None:
         """Return a held delivery of the type that has just ended, to run in the same slot."""
-        held = self._held.get(delivery.task.type) if delivery.task is not None and delivery.outcome else None
-        if not held or self._limit_reached(held[0][1]):
+        if delivery.task is None or not delivery.outcome or delivery.task.type not in self._app.registry:
+            return None
+        lane, limit = self._limit(self._app.registry[delivery.task.type])
+        held = self._held.get(lane)
+        if not held or self._running[lane] >= limit:
             return None
         self.load += 1
         return held.popleft()[1]
@@ -264,13 +283,14 @@ class Slots:
                 assert delivery.task is not None
                 self.end(delivery, put_off(delivery.task, _CROWDED_PAUSE), 0)
 
-    def _limit_reached(self, delivery: Delivery) -> bool:
-        assert delivery.task is not None
-        function = self._app.registry[delivery.task.type]
-        return function.concurrency is not None and self._running[delivery.task.type] >= function.concurrency
-
     def _run(
-        self, delivery: Delivery, task: Task, function: TaskFunction[..., Any], slot: int, begun: float
+        self,
+        delivery: Delivery,
+        task: Task,
+        function: TaskFunction[..., Any],
+        slot: int,
+        begun: float,
+        execute: Callable[[Delivery, Task, TaskFunction[..., Any]], Outcome],
     ) -> Outcome:
         if task.timeout is None:  # whoever enqueued it did not know the function
             task.timeout = function.timeout
@@ -280,7 +300,7 @@ class Slots:
         self.busy += 1
         try:
             # Fresh for each task: what one sets must not be seen by the next one in this slot.
-            return contextvars.Context().run(self._execute, delivery, task, function)
+            return contextvars.Context().run(execute, delivery, task, function)
         finally:
             delivery.took = time.monotonic() - begun
             self.busy -= 1

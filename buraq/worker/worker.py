@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import Event
@@ -15,12 +15,16 @@ from buraq.keys import DEFAULT_QUEUE
 from buraq.metrics import TaskMetrics
 from buraq.task import Delivery
 from buraq.worker.board import Row
+from buraq.worker.children import Children
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
-from buraq.worker.lane import Beats, Lane, Standing
+from buraq.worker.guard import Guard
+from buraq.worker.lane import Lane, Standing, guards_of
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
+from buraq.worker.reports import Reports
+from buraq.worker.sandbox import Origin
 from buraq.worker.settler import Settler
 from buraq.worker.sharing import Budget
 from buraq.worker.slots import RELEASED, Slots
@@ -28,6 +32,7 @@ from buraq.worker.slots import RELEASED, Slots
 log = logging.getLogger(__name__)
 
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
+_TURN = 0.05  # seconds between two signs of the hub
 
 
 def process_name(consumer_name: str) -> str:
@@ -51,8 +56,12 @@ class Worker:
         row: Row | None = None,
         metrics: TaskMetrics | None = None,
         on_death: Callable[[str], None] | None = None,
+        origin: Origin | None = None,
+        cpu_processes: int | None = None,
     ) -> None:
-        """`queues` empty means: all that exist. `on_death` is called with the name of a loop that broke."""
+        """`queues` empty means: all that exist. `on_death` is called with the name of a loop that broke. `origin` says
+        how a child process makes the same queue; without it nothing runs in children.
+        """
         config, backend = app.config, app.backend
         self.app = app
         self.name = name or process_name(config.consumer_name)
@@ -60,13 +69,21 @@ class Worker:
         self.metrics = metrics or TaskMetrics()
         self.row = row
         self.broken: str | None = None
+        self.left = False  # whether a stop has handed back all there was, and given up the lease
+        self.worked = 0  # attempts that ran here and have been settled
         self._queues = tuple(queues)
         self._on_death = on_death
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._talking: list[gevent.Greenlet[..., None]] = []  # those of the fetchers and settlers
         self._room = Event()  # set when a slot frees, and when outcomes are written
-        self.facts = Facts(concurrency or config.worker_count, self._in_flight)
-        self.lanes = tuple(Lane(self, shard, self.facts.read if not shard.number else dict) for shard in backend.shards)
+        self.facts = Facts(concurrency or config.worker_count, self._in_flight, config.lease_ttl)
+        self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
+        processes = cpu_processes or config.cpu_processes
+        self.children = Children(app, origin, processes, lambda: self.slots.stopping) if origin else None
+        self.lanes = tuple(
+            Lane(self, shard, self.facts.read if not shard.number else dict, guard)
+            for shard, guard in zip(backend.shards, guards_of(self.guard, len(backend.shards)), strict=True)
+        )
         # Of the first shard, which on one server is the only one.
         first = self.lanes[0]
         self.lease, self.holdings, self.settler = first.lease, first.holdings, first.settler
@@ -80,6 +97,8 @@ class Worker:
             room=self._room.set,
             known_elsewhere=self._known_elsewhere,
             panicked=self.metrics.panic,
+            run_in_child=self.children.run if self.children else None,
+            cpu_processes=processes,
         )
         if len(self.lanes) == 1:
             first.fetch(self._room, None)
@@ -132,30 +151,19 @@ class Worker:
             lane.lease.brokers = tuple(lane.shard.broker(name) for name in self.queues_now())
             lane.lease.start()
         self._greenlets = [gevent.spawn(self._turn)]
-        for loop, beat in self._beats():
-            if beat is not None:
-                loop.on_beat = beat
+        for loop in self.loops:
             greenlet = gevent.spawn(self._supervised, loop)
             self._greenlets.append(greenlet)
             if isinstance(loop, Fetcher | Settler):
                 self._talking.append(greenlet)
 
-    def _beats(self) -> Iterator[tuple[Loop, Callable[[str, float], None] | None]]:
-        """Yield each loop and whom it shows its beats."""
-        show = self.row.beat if self.row is not None else None
-        beats = Beats(show, len(self.lanes)) if show is not None and len(self.lanes) > 1 else None
-        for number, lane in enumerate(self.lanes):
-            for loop in lane.loops:
-                yield loop, beats.of(number) if beats is not None else show
-        yield self.control, show
-
     def _turn(self) -> None:
         """Show the lease threads that the hub turns."""
         while True:
             now = time.monotonic()
-            for lane in self.lanes:
-                lane.lease.hub_turned = now
-            gevent.sleep(0.05)
+            self.facts.lag.note(now, max(0.0, now - self.guard.turned - _TURN))
+            self.guard.turn()
+            gevent.sleep(_TURN)
 
     def _supervised(self, loop: Loop) -> None:
         try:
@@ -196,6 +204,8 @@ class Worker:
         running = self.slots.busy
         if self.slots.load:
             self.slots.kill()
+        if self.children is not None:
+            self.children.close()
         for lane in self.lanes:
             for delivery in list(lane.holdings.known.values()):
                 self.slots.end(delivery, RELEASED, 0)
@@ -213,7 +223,7 @@ class Worker:
             gevent.joinall(self._talking, timeout=0.1)
         while not all(lane.lease.stopped for lane in self.lanes) and time.monotonic() < settled_by:
             gevent.sleep(0.01)
-        self._quietly(*(lane.fetcher.leave for lane in self.lanes))
+        self.left = self._quietly(*(lane.fetcher.leave for lane in self.lanes))
         gevent.killall(self._greenlets, timeout=1.0)
         for lane in self.lanes:
             lane.settler.close()
@@ -222,13 +232,20 @@ class Worker:
         self.metrics.flush()
         return running
 
-    def _quietly(self, *farewells: Callable[[], object]) -> None:
-        """Take last steps that nobody depends on, side by side: when Redis is away the lease runs out instead."""
-        gevent.joinall([gevent.spawn(self._take_leave, farewell) for farewell in farewells])
+    def _quietly(self, *farewells: Callable[[], object]) -> bool:
+        """Take last steps that nobody depends on, side by side: when Redis is away the lease runs out instead.
 
-    def _take_leave(self, farewell: Callable[[], object]) -> None:
+        Returns whether all were taken.
+        """
+        leaving = [gevent.spawn(self._take_leave, farewell) for farewell in farewells]
+        gevent.joinall(leaving)
+        return all(one.value for one in leaving)
+
+    def _take_leave(self, farewell: Callable[[], object]) -> bool:
         try:
             with gevent.Timeout(SETTLE_GRACE):
                 farewell()
         except (Exception, gevent.Timeout) as error:
             log.warning("stop: Redis did not answer", extra={"error": str(error)})
+            return False
+        return True

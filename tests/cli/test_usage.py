@@ -48,7 +48,7 @@ def test_the_help_has_examples(command: str) -> None:
     ("command", "variables"),
     [
         ((), ["REDIS_URL", "BURAQ_APP"]),
-        (("worker",), ["WORKER_PROCESSES", "WORKER_COUNT", "LOG_LEVEL", "LOG_FORMAT"]),
+        (("worker",), ["WORKER_PROCESSES", "WORKER_COUNT", "CPU_PROCESSES", "LOG_LEVEL", "LOG_FORMAT"]),
         (("api",), ["PORT", "API_PORT", "WEB_CONCURRENCY"]),
     ],
 )

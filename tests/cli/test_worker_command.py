@@ -12,6 +12,7 @@ import psutil
 import pytest
 from redis import Redis
 
+from buraq import Buraq
 from tests.cli.conftest import Done, Running, environment
 from tests.servers import Server
 
@@ -50,6 +51,23 @@ def test_a_burst_works_off_what_there_is_and_exits_0(run: Callable[..., Done], t
 
     assert done.code == 0, done.err
     assert sorted(noted(redis)) == ["t0", "t1", "t2"]
+
+
+def test_a_burst_goes_on_in_the_successors_of_its_processes(
+    run: Callable[..., Done], module: Callable[..., Path], redis: Redis, server: Server
+) -> None:
+    module(
+        "slow", TASKS.replace("def note", "def slow").replace("    queue.", "    import time; time.sleep(0.03); queue.")
+    )
+    queue = Buraq(redis_url=server.url)
+    for number in range(300):
+        queue.enqueue("slow", {"text": f"t{number}"})
+
+    done = run("worker", "slow", "--burst", "--max-tasks", "50", "--concurrency", "2", "--processes", "2")
+
+    assert done.code == 0, done.err
+    assert sorted(noted(redis)) == sorted(f"t{number}" for number in range(300))
+    assert '"worker process relieved: its successor consumes"' in done.err
 
 
 def test_a_worker_takes_tasks_from_the_queues_it_was_told(run: Callable[..., Done], tasks: Path, redis: Redis) -> None:

@@ -69,6 +69,9 @@ def cli(cluster: Cluster) -> Callable[..., Any]:
     return run
 
 
+_STAYS = ("memo", ":leases", ":worker:", ":types", "limits", ":history", ":audit")  # when no task is left
+
+
 def left_over(cluster: Cluster) -> list[str]:
     """Return the keys of a cluster that say that tasks are left: streams with entries, and the like."""
     found = []
@@ -77,6 +80,6 @@ def left_over(cluster: Cluster) -> list[str]:
         for key in client.scan_iter():
             kind = client.type(key)
             size = {"stream": client.xlen, "zset": client.zcard, "hash": client.hlen}.get(kind, lambda key: 0)(key)
-            if size and not any(word in key for word in ("memo", ":leases", ":worker:", ":types", "limits")):
+            if size and not any(word in key for word in _STAYS):
                 found.append(f"{key} {size}")
     return found

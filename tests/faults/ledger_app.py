@@ -1,23 +1,53 @@
-"""The queue that the fault tests run, and the ledger that its tasks keep outside the server.
+"""The queue that the fault tests run, and the ledger that it keeps outside the server.
 
-A line for each start and each end: `start|end <task> <id> <attempt> <pid> <unix time>`.
+A line is `<what> <task type> <id> <attempt> <pid> <unix time>`: a task's start, its end, and what the server confirmed
+of its outcome. With SKEW the clock of the process is wrong by so many seconds, the ledger's is not.
 """
 
 import contextlib
+import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from buraq import Buraq, current_task
+from buraq.task import Completed, Dead, Delivery, Released, Retried, Task
+from buraq.worker.accounts import Accounts
 
 queue = Buraq()
+_clock = time.time
 _ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+_WORDS = {Completed: "committed", Dead: "committed", Retried: "retried", Released: "released"}
+
+if skew := float(os.environ.get("SKEW", 0)):
+    time.time = lambda: _clock() + skew
+
+
+def _write(lines: list[tuple[str, Task]]) -> None:
+    end = f"{os.getpid()} {_clock():.4f}"
+    text = "".join(f"{what} {task.type} {task.id} {task.attempt} {end}\n" for what, task in lines)
+    os.write(_ledger, text.encode())  # at once: O_APPEND keeps the lines of several processes whole
 
 
 def _note(what: str) -> None:
-    task = current_task()
-    # One write of one line: O_APPEND keeps the lines of several processes whole.
-    os.write(_ledger, f"{what} {task.type} {task.id} {task.attempt} {os.getpid()} {time.time():.4f}\n".encode())
+    _write([(what, current_task())])
+
+
+def _noted(confirmed: Callable[..., None]) -> Callable[..., None]:
+    """Write down what the server confirmed, before it is counted."""
+
+    def note(accounts: Any, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
+        others = "late" if sure else "unknown"
+        words = [others if n in gone else _WORDS.get(type(one.outcome), "dropped") for n, one in enumerate(batch)]
+        _write([(word, one.task) for word, one in zip(words, batch, strict=True) if one.task is not None])
+        confirmed(accounts, batch, gone, sure)
+
+    return note
+
+
+Accounts.confirmed = _noted(Accounts.confirmed)  # type: ignore[method-assign]
 
 
 @queue.task
@@ -66,6 +96,26 @@ def burn(seconds: float) -> None:
 
 
 @queue.task
+def hold_the_gil(seconds: float) -> None:
+    """One call into C that lets no other thread run, the one that renews the lease included."""
+    _note("start")
+    sleep_with_the_gil = ctypes.PyDLL(None).usleep  # unlike CDLL's functions it is called without letting go
+    sleep_with_the_gil(int(seconds * 1_000_000))
+    _note("end")
+
+
+@queue.task
 def kill_the_process() -> None:
     _note("start")
     os._exit(1)
+
+
+_leaked: list[bytes] = []
+
+
+@queue.task
+def leak(megabytes: int) -> None:
+    """Take memory and never give it back."""
+    _note("start")
+    _leaked.append(b"x" * (megabytes * 1_000_000))
+    _note("end")

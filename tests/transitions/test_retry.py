@@ -138,7 +138,7 @@ def test_a_delay_that_is_no_number_is_an_error_before_anything_is_written(groups
     one, two = groups.deliver("n", "t1"), groups.deliver("n", "t2")
     call = groups.broker.settle([again(one), again(two)], "w1", 1)
     args = list(call.args)
-    args[7 + 3 * 2 + 1] = delay
+    args[9 + 3 * 2 + 1] = delay
     groups.fails(load("retry")(call.keys, args), match="BADDELAY")
 
 

@@ -156,6 +156,7 @@ def test_a_task_function_is_not_registered_again(app: Buraq) -> None:
         ({"backoff": "soon"}, ValueError, "backoff='soon'"),
         ({"concurrency": 0}, ValueError, "concurrency=0"),
         ({"concurrency": 1.5}, ValueError, "concurrency=1.5"),
+        ({"pool": "thread"}, ValueError, "pool='thread'"),
         ({"retry_on": "IOError"}, ValueError, "retry_on.*'IOError'"),
         ({"dont_retry_on": (OSError, 3)}, ValueError, "dont_retry_on.*3"),
         ({"name": 7}, ValueError, "name=7"),

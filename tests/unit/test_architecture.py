@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values config keys retry task options log",
+    "version errors values setting config keys retry task options log attempts groups records redaction statistics",
     "scripts lookup wire connection sentinels clusters",
-    "broker batch producer events backend sharded_events inspector deadletters legacy handle",
+    "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
+    "operations history known browse legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -31,8 +32,16 @@ NEIGHBOURS = {
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
     "sharded_events": {"events", "backend"},
-    "inspector": {"broker", "backend"},
+    "shard_inspector": {"broker", "backend"},
+    "inspector": {"backend", "shard_inspector"},
+    "newest": {"backend"},
     "deadletters": {"broker", "backend"},
+    "pauses": {"backend"},
+    "audit": {"backend"},
+    "operations": {"backend", "deadletters"},
+    "history": {"backend", "newest"},
+    "known": {"deadletters", "history"},
+    "browse": {"backend", "deadletters", "history", "known", "newest"},
     "legacy": {"backend"},
     "handle": {"backend", "inspector"},
     "function": {"envelope"},

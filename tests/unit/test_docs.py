@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 SOURCE = ROOT / "buraq"
 # In capitals with an underscore, and no settings: others read them, or they are arguments of commands.
 NOT_OURS = {
-    *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR"),
+    *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR", "BURAQ_FAIL_POINTS"),
     *("GRAFANA_ADMIN_USER", "GRAFANA_ADMIN_PASSWORD", "HEALTHCHECK_URL", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"),
 }
 
@@ -164,7 +164,14 @@ def test_the_keys_are_those_of_the_code() -> None:
         *(keys.dlq, keys.scheduled, keys.tasks, keys.index, keys.leases, keys.types),
         *(keys.worker("<name>"), keys.settled("<name>"), keys.accepted("<producer>"), keys.result("<id>")),
         keys.owner("<key>"),
-        *(Names("<stream_name>").queues, Names("<stream_name>").limits),
+        *(keys.statistics, keys.groups, *keys.histories.values(), keys.finished),
+        *(Names("<stream_name>").queues, Names("<stream_name>").limits, Names("<stream_name>").audit),
+        *(
+            Names("<stream_name>").operations,
+            Names("<stream_name>").operation("<id>"),
+            Names("<stream_name>").runner("<id>"),
+            Names("<stream_name>").paused,
+        ),
     }
     # Every name that the class has was asked for: one that is added has to be shown, too.
     asked = {
@@ -179,7 +186,7 @@ def test_the_keys_are_those_of_the_code() -> None:
         "settled",
         "accepted",
     }
-    asked |= {"result", "owner"}
+    asked |= {"result", "owner", "statistics", "groups", "histories", "finished"}
     assert {name for name in vars(QueueKeys) if not name.startswith("_")} - {"owners", "shard"} == asked
     assert {row[0].strip("`") for row in table(DOCS / "redis-streams.md", "key")} == made
 
@@ -203,7 +210,7 @@ def shown_metrics() -> dict[str, tuple[str, set[str]]]:
     counted.enqueued("docs")
     counted.slots(0, 1)
     counted.channel_depth(0)
-    counted.hub_blocked(0.0)
+    counted.hub_blocked("docs", 1.0)
     counted.redis_up(True)
     counted.flush()
     gauges = QueueCollector(Inspector(Buraq(client=fakeredis.FakeRedis()).backend))

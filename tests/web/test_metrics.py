@@ -16,7 +16,7 @@ from buraq import metrics
 from buraq.backend import Backend
 from buraq.config import Config
 from buraq.inspector import Inspector
-from buraq.metrics import NAMES, QueueCollector, TaskMetrics, render, series
+from buraq.metrics import NAMES, NO_TASK, QueueCollector, TaskMetrics, render, series
 from buraq.metrics.counting import Buckets, Values
 from buraq.metrics.processes import FOLDER
 from buraq.metrics.series import BUCKETS
@@ -66,7 +66,7 @@ def everything(counting: TaskMetrics) -> None:
     counting.panic()
     counting.slots(3, 10)
     counting.channel_depth(4)
-    counting.hub_blocked(0.5)
+    counting.hub_blocked("mail", 0.5)
     counting.redis_up(True)
     counting.flush()
 
@@ -102,8 +102,19 @@ def test_what_was_counted_is_shown_after_a_flush() -> None:
     assert found['buraq_worker_slots{state="busy"}'] == 3
     assert found['buraq_worker_slots{state="free"}'] == 7
     assert found["buraq_channel_depth"] == 4
-    assert found["buraq_hub_blocked_seconds"] == 0.5
+    assert found['buraq_hub_blocked_seconds_sum{task_type="mail"}'] == 0.5
+    assert found['buraq_hub_blocked_seconds_bucket{le="0.5",task_type="mail"}'] == 1
     assert found["buraq_redis_up"] == 1
+
+
+def test_what_holds_the_hub_and_is_no_task_has_a_label_of_its_own_and_no_task_can_invent_one() -> None:
+    counting = TaskMetrics(known={"mail"})
+    for task_type in ("mail", "invented", NO_TASK):
+        counting.hub_blocked(task_type, 1.0)
+
+    found = shown()
+    held = {key.split('"')[1] for key in found if key.startswith("buraq_hub_blocked_seconds_count")}
+    assert held == {"mail", "unknown", "none"}
 
 
 def test_nothing_is_shown_twice_by_a_second_flush() -> None:
@@ -206,7 +217,7 @@ def child(n):
             counting.completed("mail", 0.02, 0.01)
         counting.slots(n, 10)
         counting.channel_depth(n)
-        counting.hub_blocked(n)
+        counting.hub_blocked("mail", n)
         counting.redis_up(n != 3)
         counting.panic()
         counting.flush()
@@ -241,11 +252,11 @@ def test_processes_add_up_and_one_that_died_takes_its_gauges_along() -> None:
     assert before['buraq_worker_slots{state="busy"}'] == 5
     assert before['buraq_worker_slots{state="free"}'] == 15
     assert before["buraq_channel_depth"] == 5
-    assert before["buraq_hub_blocked_seconds"] == 3
+    assert before['buraq_hub_blocked_seconds_sum{task_type="mail"}'] == 5
     assert before["buraq_redis_up"] == 0, "one of them does not reach it"
     assert after['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 5
     assert after['buraq_worker_slots{state="busy"}'] == 2
-    assert after["buraq_hub_blocked_seconds"] == 2
+    assert after['buraq_hub_blocked_seconds_sum{task_type="mail"}'] == 5, "that happened"
     assert after["buraq_redis_up"] == 1
     assert not Path(folder.strip()).exists(), "the folder goes with the process that made it"
 

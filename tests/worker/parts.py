@@ -67,10 +67,19 @@ def lapse(redis: Redis, lease: Lease) -> None:
     lease.until = 0.0
 
 
+def burn(seconds: float) -> None:
+    """Compute, and let no greenlet run."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sum(range(1000))
+
+
 class Fetching:
     """A fetcher with `slots` slots, in which nothing ever ends unless the test takes it out of `dispatched`."""
 
-    def __init__(self, app: Buraq, lease: Lease, slots: int = 10, server: Connections | None = None) -> None:
+    def __init__(
+        self, app: Buraq, lease: Lease, slots: int = 10, server: Connections | None = None, **options: Any
+    ) -> None:
         self.slots = slots
         self.dispatched: list[Delivery] = []
         self.handed_back: list[Delivery] = []
@@ -83,6 +92,7 @@ class Fetching:
             dispatch=self.dispatched.extend,
             hand_back=self.handed_back.append,
             block=BLOCK,
+            **options,
         )
 
     def step(self) -> list[str]:

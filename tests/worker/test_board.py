@@ -2,19 +2,11 @@
 
 import os
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from gevent import monkey
 
-from buraq.worker.board import LOOPS, ROWS, Board, Row
-
-
-def held(row: Row, *, valid: bool = True, reachable: bool = True, load: int = 0) -> None:
-    lease: Any = SimpleNamespace(ttl=10.0, valid=valid, reachable=reachable)
-    slots: Any = SimpleNamespace(load=load)
-    row.update(lease, slots)
+from buraq.worker.board import RELIEVED, ROWS, SUCCESSOR_MADE, Board
 
 
 def test_a_process_is_on_the_board_from_its_claim_to_its_end() -> None:
@@ -49,39 +41,50 @@ def test_a_row_that_was_cleared_is_free_again() -> None:
     assert board.free_row().number == rows[1].number
 
 
-def test_lease_and_load_are_shown() -> None:
+def test_a_process_that_is_being_replaced_leaves_its_place_to_its_successor() -> None:
+    board = Board()
+    old, other = board.free_row(), board.free_row()
+    assert [row.read().place for row in (old, other)] == [0, 1]
+
+    old.relieve(SUCCESSOR_MADE)
+    successor = board.free_row()
+    assert (successor.number, successor.read().place) == (2, 0)
+    other.clear()
+    assert board.free_row().read().place == 1, "the next one is nobody's successor"
+
+
+def test_a_process_asks_to_be_replaced_and_hears_how_far_that_is() -> None:
     row = Board().free_row()
     row.claim(1, "w")
+    assert (row.read().limit, row.read().relief) == ("", 0)
 
-    held(row, load=7)
-    state = row.read()
-    assert (state.load, state.reachable) == (7, True)
-    assert 9.0 < state.lease_until - time.monotonic() <= 10.0
+    row.reach("max_memory_mb")
+    row.relieve(RELIEVED)
 
-    held(row, valid=False, reachable=False)
+    assert (row.read().limit, row.read().relief) == ("max_memory_mb", RELIEVED)
+
+
+def test_the_lease_is_shown() -> None:
+    row = Board().free_row()
+    row.claim(1, "w")
     assert (row.read().lease_until, row.read().reachable) == (0.0, False)
 
+    row.held(1234.5, True)
 
-def test_the_loop_that_has_not_beaten_for_longest_is_named() -> None:
+    assert (row.read().lease_until, row.read().reachable) == (1234.5, True)
+
+
+def test_what_the_guard_saw_is_shown() -> None:
     row = Board().free_row()
+    before = time.monotonic()
     row.claim(1, "w")
-    now = time.monotonic()
-    for loop in LOOPS:
-        row.beat(loop, now - (30 if loop == "settle" else 1))
+    assert before <= row.read().looked <= time.monotonic(), "it has not had the time yet"
 
-    loop, age = row.read().oldest_beat(now)
+    row.watched(100.0, 12.5, "t" * 70, 30.0, "reclaim")
 
-    assert (loop, round(age)) == ("settle", 30)
-
-
-def test_a_beat_of_a_loop_that_is_not_on_the_board_changes_nothing() -> None:
-    row = Board().free_row()
-    row.claim(1, "w")
-    before = row.read().beats
-
-    row.beat("another", 0.0)
-
-    assert row.read().beats == before
+    state = row.read()
+    assert (state.looked, state.blocked, state.blocked_by) == (100.0, 12.5, "t" * 64)
+    assert (state.late, state.late_loop) == (30.0, "reclaim")
 
 
 def test_a_process_that_stops_and_one_that_is_done_are_told_apart() -> None:

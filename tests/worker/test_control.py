@@ -6,7 +6,6 @@ import pytest
 from redis import Redis
 
 from buraq.app import Buraq
-from buraq.worker.board import Board
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.worker.parts import Counters
@@ -110,18 +109,6 @@ def test_figures_are_handed_over(app: Buraq, redis: Redis, count: Counters) -> N
     worker.control.step()
 
     assert count("tasks_processed_total", task_type="t", status="success") == 1
-
-
-def test_the_board_shows_lease_and_load(app: Buraq, redis: Redis) -> None:
-    worker = worker_of(app)
-    worker.row = Board().free_row()
-    worker.row.claim(1, worker.name)
-
-    worker.control.step()
-
-    state = worker.row.read()
-    assert state.lease_until > time.monotonic()
-    assert (state.load, state.reachable) == (0, True)
 
 
 def test_figures_are_handed_over_while_the_server_is_away(redis: Redis, proxy: Proxy, count: Counters) -> None:

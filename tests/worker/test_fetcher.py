@@ -197,6 +197,24 @@ def test_suspects_are_fetched_one_at_a_time(redis: Redis, app: Buraq, fetching: 
     assert fetching.step() == ["s1"]
 
 
+def test_the_next_suspect_is_taken_soon_after_the_one_before_has_ended(
+    redis: Redis, fetching: Fetching, keys: QueueKeys
+) -> None:
+    for n in range(2):
+        redis.xadd(keys.streams["s"], {"payload": raw_task(f"s{n}"), "deaths": 2})
+    assert fetching.step() == ["s0"]
+    fetching.fetcher._block = LONG
+    waiting_step = gevent.spawn(fetching.step)
+    _blocked(redis)
+
+    began = time.monotonic()
+    fetching.holdings.settled(fetching.dispatched[0])
+    waiting_step.join(PATIENT)
+
+    assert fetching.step() == ["s1"]
+    assert time.monotonic() - began < 1.0
+
+
 def test_two_suspects_that_come_at_once_on_two_queues_do_not_run_together(app: Buraq, redis: Redis) -> None:
     queues = [app.backend.broker(name).keys for name in ("default", "mail")]
     fetching = Fetching(app, lease_of(app, "default", "mail"))
@@ -227,6 +245,82 @@ def test_of_several_suspects_that_were_delivered_unseen_one_runs(
 
     assert ids(fetching.dispatched) == ["s0"]
     assert ids(fetching.handed_back) == ["s1", "s2"]
+
+
+def suspects(redis: Redis, keys: QueueKeys, *names: str, deaths: int = 2) -> None:
+    for name in names:
+        redis.xadd(keys.streams["s"], {"payload": raw_task(name), "deaths": deaths})
+
+
+def test_where_suspects_run_in_a_sandbox_a_cohort_is_here_at_once(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    fetching = Fetching(app, lease, cohort=3)
+    fetching.step()
+    suspects(redis, keys, *(f"s{n}" for n in range(5)))
+    add(app, "t1")
+
+    assert fetching.step() == ["s0", "s1", "s2", "t1"]
+    assert fetching.step() == []
+
+    fetching.holdings.settled(fetching.dispatched.pop(1))
+    assert fetching.step() == ["s3"]
+    assert fetching.handed_back == []
+
+
+def test_a_cohort_is_asked_for_while_other_levels_are_busy(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    fetching = Fetching(app, lease, slots=20, cohort=3)
+    fetching.step()
+    add(app, *(f"t{n}" for n in range(60)))
+    assert len(fetching.step()) == 20
+    fetching.dispatched.clear()
+    suspects(redis, keys, "s0", "s1")
+    fetching.fetcher._suspects_at = 0.0
+
+    found = fetching.step()
+    fetching.dispatched.clear()
+    fetching.fetcher._suspects_at = 0.0
+    assert {"s0", "s1"} <= {*found, *fetching.step()}
+    assert fetching.handed_back == []
+
+
+def test_a_suspect_whose_worker_died_of_it_maybe_meets_no_other(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    fetching = Fetching(app, lease, cohort=3)
+    fetching.step()
+    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "s1", "s2")
+
+    assert fetching.step() == ["killer"]
+    assert ids(fetching.handed_back) == ["s1", "s2"]
+    suspects(redis, keys, "s3")
+    assert fetching.step() == [], "nor does what comes later"
+
+    for delivery in [fetching.dispatched[0], *fetching.handed_back]:
+        fetching.holdings.settled(delivery)
+    assert fetching.step() == ["s3"]
+
+
+def test_a_suspect_whose_worker_died_of_it_maybe_waits_until_the_cohort_is_done_and_is_not_fetched_meanwhile(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    fetching = Fetching(app, lease, cohort=3)
+    fetching.step()
+    suspects(redis, keys, "s1")
+    suspects(redis, keys, "killer", deaths=3)
+
+    assert fetching.step() == ["s1"]
+    [killer] = fetching.handed_back
+    fetching.holdings.settled(killer)
+    suspects(redis, keys, "killer", deaths=3)
+    assert fetching.step() == []
+    assert len(fetching.handed_back) == 1
+
+    fetching.holdings.settled(fetching.dispatched[0])
+    assert fetching.step() == ["killer"]
 
 
 # -- groups
@@ -560,6 +654,13 @@ def test_leaving_hands_back_what_is_pending_and_forgets_the_process(
     assert pending(redis, keys) == {}
     assert redis.zrange(keys.leases, 0, -1) == []
     assert redis.xinfo_consumers(keys.streams["n"], GROUP) == []
+
+
+def test_who_leaves_before_the_first_fetch_forgets_the_process_too(
+    app: Buraq, redis: Redis, lease: Lease, keys: QueueKeys
+) -> None:
+    assert Fetching(app, lease).fetcher.leave() == 0
+    assert redis.zrange(keys.leases, 0, -1) == []
 
 
 def test_what_comes_while_it_stops_is_handed_back(app: Buraq, proxied: Fetching, proxy: Proxy) -> None:

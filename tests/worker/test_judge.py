@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import ujson
 
-from buraq.errors import Reject, Retry, Snooze
+from buraq.errors import Crashed, Reject, Retry, Snooze
 from buraq.retry import Backoff, Policy
 from buraq.task import Dead, Outcome, Retried, Task, decode
 from buraq.worker import judge
@@ -54,6 +54,17 @@ def test_members_that_are_not_ours_survive_a_retry() -> None:
 
     assert members["traceparent"] == "00-1-2-03"
     assert members["payload"] == {"n": 2**60}
+
+
+def test_a_crash_of_the_child_is_a_failure_and_in_the_end_the_reason() -> None:
+    crash = Crashed("signal SIGSEGV", 52_400_000)
+    crash.add_note("Fatal Python error: Segmentation fault")
+
+    assert retried(failed(crash, current_retries=2, max_retries=3))[2]
+    outcome = dead(failed(crash, current_retries=3, max_retries=3))
+    said = "Crashed: the process that ran the task ended with signal SIGSEGV; its peak memory was 52 MB"
+    assert (outcome.reason, outcome.error) == ("crashed", said)
+    assert outcome.traceback.endswith("Fatal Python error: Segmentation fault\n")
 
 
 def test_the_last_attempt_is_buried_with_error_and_traceback() -> None:

@@ -12,11 +12,13 @@ from redis import Redis
 from buraq.app import Buraq
 from buraq.connection import Server as Connections
 from buraq.keys import QueueKeys
-from buraq.worker.executor import run_task
+from buraq.worker.board import Board, Row
 from buraq.worker.facts import Facts
+from buraq.worker.guard import Guard
 from buraq.worker.lease import Lease, leases_of
+from buraq.worker.reports import Reports
 from tests.proxy import Proxy
-from tests.worker.parts import PATIENT, delivery_of, lapse, raw_task, read
+from tests.worker.parts import PATIENT, burn, lapse
 
 NAME = "w~00000001"
 
@@ -44,19 +46,24 @@ def lease_on(app: Buraq, *queues: str, server: Connections | None = None, ttl: f
     return lease
 
 
+def turn_until(lease: Lease, done: Callable[[], bool], timeout: float = PATIENT) -> None:
+    """Let the hub turn until something has happened."""
+    with gevent.Timeout(timeout):
+        while not done():
+            lease.guard.turn()
+            gevent.sleep(0.01)
+
+
 @pytest.fixture
 def threaded(app: Buraq) -> Iterator[Callable[..., Lease]]:
     """Return leases that their thread renews: `threaded(ttl=1.0)`. They are stopped in the end."""
     made: list[Lease] = []
 
-    def start(**options: Any) -> Lease:
-        lease = lease_on(app, **options)
+    def start(max_blocked: float = 60.0, row: Row | None = None, **options: Any) -> Lease:
+        lease = lease_on(app, guard=Guard(Reports(NAME), max_blocked, row=row), **options)
         made.append(lease)
         lease.start()
-        with gevent.Timeout(PATIENT):
-            while not lease.valid:
-                lease.hub_turned = time.monotonic()
-                gevent.sleep(0.01)
+        turn_until(lease, lambda: lease.valid)
         return lease
 
     yield start
@@ -227,7 +234,7 @@ def test_a_renewal_that_the_server_refuses_is_none(
     lease = lease_on(app)
 
     assert not lease.renew()
-    lease.log_reports()
+    lease.reports.log()
 
     assert not lease.valid
     assert [record.getMessage() for record in caplog.records] == ["lease refused"]
@@ -241,102 +248,50 @@ def test_a_name_that_is_no_lease_of_ours_can_be_read() -> None:
 # -- the thread
 
 
-def burn(seconds: float) -> None:
-    """Compute, and let no greenlet run."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        sum(range(1000))
-
-
-def as_task(app: Buraq, function: Callable[[], None], task_id: str = "guilty") -> None:
-    """Run a function as a slot runs a task."""
-    delivery = read(delivery_of(raw_task(task_id, "burner")))
-    run_task(delivery, app, app.task(name="burner")(function), {})
-
-
-def test_the_lease_holds_while_a_task_burns_cpu_for_three_leases_and_the_task_is_named(
-    app: Buraq, redis: Redis, keys: QueueKeys, threaded: Callable[..., Lease], caplog: pytest.LogCaptureFixture
+def test_the_lease_holds_while_a_task_burns_cpu_for_three_leases(
+    redis: Redis, keys: QueueKeys, threaded: Callable[..., Lease]
 ) -> None:
     lease = threaded(ttl=1.0)
-    lease.hub_turned = time.monotonic()
     held = lease.held
 
-    as_task(app, lambda: burn(3.0))
+    burn(3.0)
 
     assert lease.valid
     assert redis.zscore(keys.leases, NAME) > time.time() * 1000
     assert lease.epoch == 0
     assert lease.held >= held + 5
-    assert lease.blocked > 2.0
-    lease.log_reports()
-    # On a busy machine the hub may have been late before the task began: that names no task.
-    [record] = [record for record in caplog.records if getattr(record, "task_type", "none") != "none"]
-    said: Any = record
-    assert (said.levelno, said.task_type, said.task_id) == (logging.WARNING, "burner", "guilty")
-    assert "test_lease.py:" in said.at
-    assert 0.2 < said.seconds < 2.5, "said while it lasts"
+
+
+def test_the_board_shows_until_when_the_lease_holds_and_that_the_thread_looks(
+    app: Buraq, redis: Redis, proxy: Proxy, threaded: Callable[..., Lease]
+) -> None:
+    row = Board().free_row()
+    lease = threaded(ttl=1.0, row=row, server=Connections.from_url(proxy.url))
+    turn_until(lease, lambda: row.read().lease_until == lease.until)
+    state = row.read()
+    assert state.reachable
+    assert 0 < state.lease_until - time.monotonic() <= 1.0
+
+    proxy.refuse()
+    turn_until(lease, lambda: not row.read().reachable)
+    assert row.read().looked > state.looked
 
 
 def test_past_max_blocked_the_lease_is_let_go_and_taken_again_when_the_hub_turns(
-    app: Buraq, redis: Redis, keys: QueueKeys, threaded: Callable[..., Lease]
+    redis: Redis, keys: QueueKeys, threaded: Callable[..., Lease], caplog: pytest.LogCaptureFixture
 ) -> None:
     lease = threaded(ttl=1.0, max_blocked=0.5)
-    lease.hub_turned = time.monotonic()
 
     burn(2.0)
 
     assert not lease.valid
     assert redis.zscore(keys.leases, NAME) < time.time() * 1000
-    with gevent.Timeout(PATIENT):
-        while not lease.valid:
-            lease.hub_turned = time.monotonic()
-            gevent.sleep(0.01)
+    turn_until(lease, lambda: lease.valid)
     assert lease.epoch == 1
-
-
-def test_a_hub_that_turns_is_not_reported(threaded: Callable[..., Lease]) -> None:
-    lease = threaded(ttl=1.0)
-    for _ in range(20):
-        lease.hub_turned = time.monotonic()
-        gevent.sleep(0.02)
-
-    assert lease.blocked == 0.0
-
-
-def blocked_for(lease: Lease, clock: Clock, seconds: float) -> None:
-    lease.hub_turned = clock.now
-    clock.now += seconds
-    lease.watch_hub()
-
-
-def test_a_type_is_blamed_once_a_minute(app: Buraq, caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
-    lease = lease_on(app, clock=clock)
-    for _ in range(3):
-        blocked_for(lease, clock, 4)
-    lease.log_reports()
-    assert len(caplog.records) == 1
-
-    clock.now += 60
-    blocked_for(lease, clock, 4)
-    lease.log_reports()
-    assert len(caplog.records) == 2
-
-
-def test_a_hub_that_does_not_turn_again_is_reported_by_the_thread_itself(
-    app: Buraq, capfd: pytest.CaptureFixture[str]
-) -> None:
-    clock = Clock()
-    lease = lease_on(app, clock=clock)
-    blocked_for(lease, clock, 1)
-    assert capfd.readouterr().err == ""
-    clock.now += 5
-    lease.watch_hub()
-    said = ""
-    with gevent.Timeout(PATIENT):
-        while "hub blocked" not in said:
-            gevent.sleep(0.01)
-            said += capfd.readouterr().err
+    lease.reports.log()
+    [said] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert said.getMessage() == "lease let go: the hub has been blocked past MAX_BLOCKED"
+    assert said.at.endswith(" burn")  # type: ignore[attr-defined]
 
 
 def test_a_queue_that_is_added_is_covered_without_waiting_for_the_next_renewal(
@@ -346,10 +301,7 @@ def test_a_queue_that_is_added_is_covered_without_waiting_for_the_next_renewal(
     began = time.monotonic()
 
     lease.brokers = (*lease.brokers, app.backend.broker("mail"))
-    with gevent.Timeout(PATIENT):
-        while lease.covered != lease.brokers:
-            lease.hub_turned = time.monotonic()
-            gevent.sleep(0.01)
+    turn_until(lease, lambda: lease.covered == lease.brokers)
 
     assert time.monotonic() - began < 2.0
 
@@ -359,16 +311,10 @@ def test_the_thread_comes_back_after_the_server_was_away(
 ) -> None:
     lease = threaded(ttl=1.0, server=Connections.from_url(proxy.url))
     proxy.refuse()
-    with gevent.Timeout(PATIENT):
-        while lease.valid:
-            lease.hub_turned = time.monotonic()
-            gevent.sleep(0.02)
+    turn_until(lease, lambda: not lease.valid)
 
     proxy.accept()
-    with gevent.Timeout(5):
-        while not lease.valid:
-            lease.hub_turned = time.monotonic()
-            gevent.sleep(0.02)
+    turn_until(lease, lambda: lease.valid, timeout=5)
 
     assert lease.reachable
     assert lease.epoch <= 1
@@ -393,5 +339,5 @@ def test_an_outage_is_said_once_and_then_every_five_seconds(caplog: pytest.LogCa
     for _ in range(12):
         assert not lease.renew()
         clock.now += 0.5
-    lease.log_reports()
+    lease.reports.log()
     assert [record.getMessage() for record in caplog.records] == ["lease not renewed"] * 2

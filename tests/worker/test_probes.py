@@ -1,15 +1,14 @@
 """What the metrics port answers for the whole group, whichever process is asked."""
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ujson
 
 from buraq.config import Config
-from buraq.worker.board import LOOPS, Board, Row
-from buraq.worker.probes import STUCK_AFTER, Probes
+from buraq.worker.board import Board, Row
+from buraq.worker.probes import BLOCKED_AFTER, SILENT_AFTER, Probes
 
 
 class Port:
@@ -23,8 +22,7 @@ class Port:
         """Add a process that consumes, or one that does not."""
         row = self.board.free_row()
         row.claim(pid, f"w{pid}")
-        lease: Any = SimpleNamespace(ttl=10.0, valid=valid, reachable=reachable)
-        row.update(lease, SimpleNamespace(load=0))  # type: ignore[arg-type]
+        row.held(time.monotonic() + 10.0 if valid else 0.0, reachable)
         return row
 
     def get(self, path: str) -> tuple[str, dict[str, str], bytes]:
@@ -43,7 +41,11 @@ class Port:
 
 
 def stuck(row: Row, loop: str, seconds: float) -> None:
-    row.beat(loop, time.monotonic() - seconds)
+    row.watched(time.monotonic(), 0.0, "", seconds, loop)
+
+
+def blocked(row: Row, task_type: str, seconds: float) -> None:
+    row.watched(time.monotonic(), seconds, task_type, 0.0, "")
 
 
 def test_a_group_that_consumes_is_alive_and_ready() -> None:
@@ -62,7 +64,7 @@ def test_a_group_without_a_process_is_not_ready_and_yet_alive() -> None:
     assert port.says("/readyz") == (503, ["no worker process has started"])
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", ["fetch", "settle", "promote", "reclaim", "control"])
 def test_a_loop_that_stands_still_makes_the_group_unhealthy_and_is_named(loop: str) -> None:
     port = Port()
     port.process(1)
@@ -75,15 +77,34 @@ def test_a_loop_that_stands_still_makes_the_group_unhealthy_and_is_named(loop: s
     assert port.says("/readyz") == (503, problems)
 
 
-def test_a_fetch_that_may_block_for_long_is_given_its_time() -> None:
-    port = Port(block_timeout=60.0)
+def test_a_lease_thread_that_does_not_look_is_named_within_ten_seconds() -> None:
+    port = Port()
     row = port.process(1)
+    row.watched(time.monotonic() - SILENT_AFTER + 1, 0.0, "", 0.0, "")
+    assert port.says("/livez") == (200, [])
 
-    stuck(row, "fetch", 62)
-    assert port.says("/livez")[0] == 200
+    row.watched(time.monotonic() - SILENT_AFTER - 0.5, 0.0, "", 0.0, "")
 
-    stuck(row, "fetch", 60 + STUCK_AFTER)
-    assert port.says("/livez")[0] == 503
+    assert port.says("/livez") == (503, ["process 1: the lease loop has not moved for 10 s"])
+
+
+def test_a_blocked_hub_is_not_ready_after_ten_seconds_and_no_reason_to_kill_before_max_blocked() -> None:
+    port = Port(max_blocked=60.0)
+    row = port.process(1)
+    port.process(2)
+
+    blocked(row, "resize", BLOCKED_AFTER)
+    assert port.says("/readyz") == (200, [])
+
+    blocked(row, "resize", 14)
+    assert port.says("/livez") == (200, [])
+    problem = "process 1: a task of type resize has let nothing else run for 14 s"
+    assert port.says("/readyz") == (503, [problem])
+
+    blocked(row, "none", 61)
+    problem = "process 1: something that is no task has let nothing else run for 61 s"
+    assert port.says("/livez") == (503, [problem])
+    assert port.says("/readyz") == (503, [problem])
 
 
 def test_a_loop_of_a_process_that_stops_may_stand_still() -> None:

@@ -405,6 +405,30 @@ def test_a_consumer_whose_name_is_no_text_ends_no_loop(
     assert waiting(redis, keys) == {"f": ["t1"]}
 
 
+def test_the_dead_behind_five_hundred_living_are_found_in_one_step(
+    redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
+) -> None:
+    """XAUTOCLAIM would look at the first thousand pending entries, all of the living."""
+    living = {f"host~{n:08x}": 4e15 for n in range(500)}
+    redis.zadd(keys.leases, living)
+    with redis.pipeline(transaction=False) as together:
+        for name in living:
+            for _ in range(10):
+                together.xadd(keys.streams["n"], {"payload": raw_task("t")})
+            together.xreadgroup(GROUP, name, {keys.streams["n"]: ">"})
+        together.execute()
+    dead = [f"host~dead{n:04x}" for n in range(100)]
+    for name in dead:
+        held(f"cut off with {name}", by=name)
+
+    reclaiming.loop.step()
+
+    assert sorted(waiting(redis, keys)["f"]) == sorted(f"cut off with {name}" for name in dead)
+    assert set(consumers(redis, keys)) >= set(living)
+    assert not set(consumers(redis, keys)) & set(dead)
+    assert redis.xpending(keys.streams["n"], GROUP)["pending"] == 5000
+
+
 def test_two_reclaimers_at_once_take_everything_once(
     app: Buraq, redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
 ) -> None:

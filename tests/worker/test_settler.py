@@ -16,6 +16,7 @@ from buraq.keys import QueueKeys
 from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Outcome, Released, Retried
 from buraq.worker.lease import Lease
+from buraq.worker.settler import ROUND, ROUND_WATCHED
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.worker.parts import (
@@ -171,6 +172,7 @@ def test_a_delivery_that_could_not_be_read_is_buried_as_it_was(
 
     [letter] = dead_letters(redis, keys)
     assert letter.pop("died_at")
+    assert letter.pop("group")
     assert letter == {"reason": "undecodable", "error": "no payload", "body": "not ours", "x": "1"}
 
 
@@ -196,6 +198,49 @@ def test_no_completed_overtakes_its_processing(
     assert by_task == {f"t{n}": ["Processing", "Completed"] for n in range(300)}
     stamps = [event["at"] for event in sorted(events, key=lambda event: event["type"] == "Completed")]
     assert max(stamps[:300]) <= max(stamps[300:])
+
+
+def test_a_start_says_nothing_of_the_end_that_its_round_was_made_ready_with(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling
+) -> None:
+    heard_of, *found = deliveries(app, fetching, 1 + 3 * ROUND_WATCHED)
+    with hearing(redis) as events:
+        for delivery in (heard_of, *found):
+            delivery.started = time.monotonic()
+        settling.settler.started(read(heard_of))
+        settling.end(heard_of, Completed())
+        settling.all()
+        for delivery in found:
+            settling.settler.started(read(delivery))
+            settling.end(delivery, Completed())
+        settling.settler._make_next()  # as while the server works
+        made_ready = settling.settler._next.size
+        settling.all()
+
+    assert made_ready == ROUND_WATCHED
+    assert {(event["type"], "duration_ms" in event) for event in events} == {("Processing", False), ("Completed", True)}
+    assert len(events) == 2 * (1 + 3 * ROUND_WATCHED)
+
+
+def test_what_was_made_ready_is_sent_when_the_round_before_it_lost_its_reply(
+    app: Buraq, redis: Redis, fetching: Fetching, proxied: Settling, proxy: Proxy, keys: QueueKeys
+) -> None:
+    found = deliveries(app, fetching, 2 * ROUND + 1)
+    for delivery in found[:ROUND]:
+        proxied.end(delivery, Completed())
+    proxied.settler._next = proxied.settler._make_round()
+    for delivery in found[ROUND:]:
+        proxied.end(delivery, Completed())
+    proxy.hit_next("cut_reply")
+
+    with pytest.raises(Unreachable):
+        proxied.settler.step()
+    made_ready = proxied.settler._next.size
+    proxied.all()
+
+    assert made_ready == ROUND
+    assert sorted(proxied.confirmed) == sorted((f"t{n}", "committed") for n in range(2 * ROUND + 1))
+    assert redis.xlen(keys.streams["n"]) == 0
 
 
 def test_a_start_is_announced_without_anything_to_settle(
@@ -242,10 +287,8 @@ def test_no_call_settles_more_than_a_script_may_hold(
     for delivery in found:
         settling.end(delivery, Completed())
 
-    sizes = [len(group.batch) for group in settling.settler._next_round()]
-    for delivery in found:
-        settling.end(delivery, Completed())
-    settling.settler._round = []
+    settling.settler._next = settling.settler._make_round()
+    sizes = [len(group.batch) for group in settling.settler._next.groups]
     settling.all()
 
     assert max(sizes) == SETTLE_BATCH
@@ -260,9 +303,8 @@ def test_batches_are_cut_by_bytes_too(
     for delivery in found:
         settling.end(delivery, Completed(third, 60_000))
 
-    groups = settling.settler._next_round()
-    assert max(len(group.batch) for group in groups) == 2
-    settling.settler._round = groups
+    settling.settler._next = settling.settler._make_round()
+    assert max(len(group.batch) for group in settling.settler._next.groups) == 2
     settling.all()
 
     assert {task for task, word in settling.confirmed if word == "committed"} == {f"t{n}" for n in range(10)}

@@ -21,7 +21,19 @@ from buraq.app import Buraq
 from buraq.errors import Reject, Retry, Snooze
 from buraq.log import TaskFilter
 from buraq.scripts import load
-from buraq.task import Completed, Dead, Delivery, Duplicate, Outcome, Released, Retried, current_task
+from buraq.task import (
+    Completed,
+    Dead,
+    Delivery,
+    Duplicate,
+    Outcome,
+    Released,
+    Retried,
+    Task,
+    current_task,
+    running_task,
+)
+from buraq.worker import slots
 from buraq.worker.slots import Slots
 from tests.proxy import Proxy
 from tests.worker.parts import PATIENT, Ends, delivery_of, raw_task
@@ -30,7 +42,7 @@ from tests.worker.parts import PATIENT, Ends, delivery_of, raw_task
 class House:
     """Slots without a server: what they are given is made by hand, what ends is in `ends`."""
 
-    def __init__(self, app: Buraq, concurrency: int = 10) -> None:
+    def __init__(self, app: Buraq, concurrency: int = 10, **options: Any) -> None:
         self.app = app
         self.ends = Ends()
         self.started: list[str] = []
@@ -47,6 +59,7 @@ class House:
             room=self._room,
             known_elsewhere=lambda delivery: self.elsewhere,
             panicked=self._panicked,
+            **options,
         )
         self._entries = 0
 
@@ -60,9 +73,10 @@ class House:
     def _panicked(self) -> None:
         self.panics += 1
 
-    def give(self, task_id: str, task_type: str = "t", **members: Any) -> Delivery:
+    def give(self, task_id: str, task_type: str = "t", letter: str = "n", **members: Any) -> Delivery:
         self._entries += 1
-        delivery = delivery_of(raw_task(task_id, task_type, **members), entry=f"{self._entries}-0".encode())
+        entry = f"{self._entries}-0".encode()
+        delivery = delivery_of(raw_task(task_id, task_type, **members), entry=entry, letter=letter)
         self.slots.dispatch([delivery])
         return delivery
 
@@ -272,6 +286,24 @@ def test_a_task_that_swallows_its_timeout_fails_all_the_same(house: House) -> No
         return "done"
 
     assert error_of(house.run(task, timeout=50_000_000)).startswith("TimedOut")
+
+
+def test_a_task_that_goes_on_after_its_timeout_is_told_again() -> None:
+    house = House(Buraq(timeout_grace=0.02))
+    told = 0
+
+    def task() -> None:
+        nonlocal told
+        for _ in range(3):
+            try:
+                gevent.sleep(PATIENT)
+            except gevent.Timeout:
+                told += 1
+
+    assert error_of(house.run(task, timeout=20_000_000)) == "TimedOut: the task ran over its timeout of 0.02s"
+    assert told == 3
+    house.slots.stop()
+    house.slots.kill()
 
 
 def test_a_task_that_turns_its_timeout_into_another_error_fails(house: House) -> None:
@@ -549,6 +581,76 @@ def test_what_is_held_is_handed_back_when_the_slots_stop(house: House) -> None:
     assert house.next(1) == {"t0": Completed()}
 
 
+# -- what runs in a child
+
+
+class Nursery(House):
+    """Slots with two processes for what computes, and a gate in place of the children."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.sent: list[str] = []
+        super().__init__(Buraq(retry_backoff="0s"), run_in_child=self._run_in_child, cpu_processes=2)
+        self.app.task(name="t")(lambda: None)
+        for name in ("compute", "compute_too"):
+            self.app.task(name=name, pool="process")(lambda: None)
+        self.app.task(name="narrow", pool="process", concurrency=1)(lambda: None)
+
+    def _run_in_child(self, delivery: Delivery, task: Task, function: object) -> Outcome:
+        self.sent.append(task.id)
+        running_task.set(task)
+        self.gate()
+        return Completed()
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.slots.stop()
+    nursery.slots.kill()
+    assert nursery.ends.empty(), "no delivery ends twice"
+
+
+def test_suspects_and_what_computes_run_in_children_and_all_else_here(nursery: Nursery) -> None:
+    nursery.gate.open.set()
+    nursery.give("plain")
+    nursery.give("suspect", letter="s")
+    nursery.give("computing", "compute")
+
+    assert nursery.next(3) == dict.fromkeys(["plain", "suspect", "computing"], Completed())
+    assert nursery.sent == ["suspect", "computing"]
+
+
+def test_no_more_compute_at_once_than_there_are_processes_whatever_their_types(nursery: Nursery) -> None:
+    for n in range(4):
+        nursery.give(f"t{n}", "compute" if n % 2 else "compute_too")
+    nursery.give("last", "compute")
+
+    [(name, outcome)] = nursery.next(1).items()
+    assert (name, outcome.charged) == ("last", False)  # type: ignore[union-attr]
+    assert (nursery.slots.load, nursery.slots.waiting) == (2, 2)
+    nursery.gate.open.set()
+    assert nursery.next(4) == {f"t{n}": Completed() for n in range(4)}
+    assert nursery.gate.most == 2
+    assert nursery.slots.waiting == nursery.slots.load == 0
+
+
+def test_a_type_that_computes_may_have_a_limit_of_its_own(nursery: Nursery) -> None:
+    for n in range(2):
+        nursery.give(f"t{n}", "narrow")
+    assert nursery.gate.came.acquire(timeout=PATIENT)
+
+    assert (nursery.slots.load, nursery.slots.waiting) == (1, 1)
+    nursery.gate.open.set()
+    nursery.next(2)
+    assert nursery.gate.most == 1
+
+
+def test_without_children_what_computes_runs_here(house: House) -> None:
+    assert house.run(lambda: None, options={"pool": "process"}) == Completed()
+
+
 def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     gate = Gate()
     house.app.task(name="t")(lambda: gate())
@@ -567,7 +669,10 @@ def test_slots_grow_on_demand_up_to_the_concurrency(house: House) -> None:
     assert len(house.slots._greenlets) == 3, "they stay"
 
 
-def test_tasks_that_wait_for_nothing_are_worked_off_without_a_switch_between_them(house: House) -> None:
+def test_tasks_that_wait_for_nothing_are_worked_off_without_a_switch_between_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "_SLICE", 60.0)  # a slow machine must not end it
     seen = []
     house.app.task(name="t")(lambda: seen.append(gevent.getcurrent()))
     for n in range(10):

@@ -1,0 +1,236 @@
+"""Tasks as people look at them: one by its id, and lists of those in a state, page by page.
+
+A page costs the same however many tasks there are: it ends after so many entries looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from buraq.backend import Backend, Part
+from buraq.deadletters import DeadLetter, of_entry
+from buraq.history import History
+from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
+from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
+from buraq.newest import Place, newest_first
+
+LOOKED_AT, BYTES = 1000, 4 << 20  # entries and bytes of a page
+CHUNK = 100  # entries that are read at once
+LIVE = ("waiting", "running", "scheduled")
+STATES = ("scheduled", "waiting", "running", "completed", "failed", "dead", "cancelled")
+
+
+class Page(NamedTuple):
+    """A part of a list: what was found, where to go on (None at its end), and how many entries were looked at."""
+
+    items: list[KnownTask]
+    next: list[Any] | None
+    scanned: int
+
+
+Seen = tuple[list[Any], int, KnownTask | None]  # where to go on after it, bytes, and what it is
+
+
+class Tasks:
+    """Looks tasks up. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._group = backend.config.group_name
+        self.history = History(backend)
+
+    # -- one
+
+    def find(self, queues: Sequence[str], task_id: str) -> KnownTask | None:
+        """Return a task of the first queue that has it, else of the first whose history does."""
+        for shard in self._backend.likely_first(task_id):
+            keys = [shard.names.queue(queue) for queue in queues]
+            places = shard.server.shared.commands([("HGET", key.index, task_id) for key in keys])
+            for key, place in zip(keys, places, strict=True):
+                known = isinstance(place, bytes) and place
+                found = self._at(Part(shard, key), task_id, place.decode()) if known else None
+                if found is not None:
+                    return found
+        ended = self.history.find(queues, task_id)
+        return of_record(ended) if ended is not None else None
+
+    def _at(self, part: Part, task_id: str, place: str) -> KnownTask | None:
+        """Return the task at the place that the index names, None when it is no longer there."""
+        letter, entry = place[:1], place[1:]
+        keys, link = part.keys, part.link
+        if letter == SCHEDULED:
+            due, payload = link.commands([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
+            return scheduled(keys, due, payload, place) if isinstance(due, bytes) else None
+        stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
+        if stream is None:
+            return None
+        asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, self._group, entry, entry, 1), ("TIME",)]
+        body, pending, clock = link.commands(asked)
+        if not isinstance(body, list) or not body:
+            return None
+        if letter == DEAD:
+            return _dead(self._backend, part, of_entry(*body[0]))
+        holder = pending[0] if isinstance(pending, list) and pending else None
+        found, words = body[0]
+        return in_stream(keys, letter, found, words, holder, _ms(clock))
+
+    # -- lists
+
+    def page(
+        self,
+        state: str,
+        queues: Sequence[str],
+        cursor: list[Any] | None = None,
+        limit: int = 50,
+        wanted: Callable[[KnownTask], bool] = lambda task: True,
+        worker: str = "",
+    ) -> Page:
+        """Return the next at most `limit` tasks in a state that are `wanted`; `worker` with running ones only."""
+        items: list[KnownTask] = []
+        place, scanned, size = cursor, 0, 0
+        for place, read, task in self._walk(state, list(queues), cursor, limit, worker):
+            scanned, size = scanned + 1, size + read
+            if task is not None and wanted(task):
+                items.append(task)
+            if len(items) == limit or scanned == LOOKED_AT or size > BYTES:
+                return Page(items, place, scanned)
+        return Page(items, None, scanned)
+
+    def count(self, state: str, queues: Sequence[str]) -> int | None:
+        """Return how many tasks are in a state that has a count of its own; None for waiting and running."""
+        if state in LIVE[:2]:
+            return None
+        if state in HISTORIES.values() and state != "dead":
+            return self.history.count(queues, state)
+        total = 0
+        for shard in self._backend.shards:
+            keys = [shard.names.queue(queue) for queue in queues]
+            asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
+            total += sum(n for n in shard.server.shared.commands(asked) if isinstance(n, int))
+        return total
+
+    def _walk(self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str) -> Iterator[Seen]:
+        if state in LIVE:
+            yield from self._live(state, queues, cursor, worker)
+            return
+        after = Place(*cursor) if cursor else None
+        if state == "dead":
+            parts = self._backend.parts(queues)
+            for place, size, letter in newest_letters(parts, after, first):
+                yield list(place), size, of_letter(parts[place.part].keys, letter)
+        else:
+            for place, size, ended in self.history.newest(queues, state, after, first):
+                yield list(place), size, of_record(ended) if ended else None
+
+    def _live(self, state: str, queues: list[str], cursor: list[Any] | None, worker: str) -> Iterator[Seen]:
+        """Go through the queues one after another, and through the streams of each as workers take from them.
+
+        In a cluster each of its parts is a queue of its own.
+        """
+        letters = (SCHEDULED,) if state == "scheduled" else LETTERS
+        at_part, at_letter, at = cursor or ("", "", None)
+        begun = cursor is None
+        for name, part in self._backend.parts(queues).items():
+            for letter in letters:
+                if not begun and (name, letter) != (at_part, at_letter):
+                    continue
+                after, begun = (None, True) if begun else (at, True)
+                if state == "scheduled":
+                    found = self._scheduled(part, after)
+                elif state == "running":
+                    found = self._running(part, letter, after, worker)
+                else:
+                    found = self._waiting(part, letter, after)
+                for place, size, task in found:
+                    yield [name, letter, place], size, task
+
+    def _waiting(self, part: Part, letter: str, after: str | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        keys, link = part.keys, part.link
+        stream = keys.streams[letter]
+        asked = [("XINFO", "GROUPS", stream), ("TIME",)]
+        groups, clock = link.commands(asked)
+        delivered = "0-0"
+        for row in groups if isinstance(groups, list) else ():
+            facts = dict(zip(row[::2], row[1::2], strict=False))
+            if facts[b"name"] == self._group.encode():
+                delivered = facts[b"last-delivered-id"].decode()
+        start = max(after or "0-0", delivered, key=_order)
+        while True:
+            [rows] = link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
+            for entry, fields in _checked(rows):
+                start = entry.decode()
+                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, _ms(clock))
+            if len(rows) < CHUNK:
+                return
+
+    def _running(
+        self, part: Part, letter: str, after: str | None, worker: str
+    ) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        keys, link = part.keys, part.link
+        stream, consumer = keys.streams[letter], (worker,) if worker else ()
+        start = f"({after}" if after else "-"
+        while True:
+            held, clock = link.commands([("XPENDING", stream, self._group, start, "+", CHUNK, *consumer), ("TIME",)])
+            rows = held if isinstance(held, list) else []  # no stream or no group: nothing runs
+            bodies = link.commands([("XRANGE", stream, row[0], row[0]) for row in rows]) if rows else []
+            for row, body in zip(rows, bodies, strict=True):
+                start = f"({row[0].decode()}"
+                fields = body[0][1] if isinstance(body, list) and body else []
+                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, _ms(clock))
+            if len(rows) < CHUNK:
+                return
+
+    def _scheduled(self, part: Part, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        """Go through what is due later. Those that are due at one time are told apart by their number."""
+        keys, link = part.keys, part.link
+        score, skip = after or ("-inf", 0)
+        while True:
+            asked = ("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
+            [rows] = link.commands([asked])
+            ids, dues = _checked(rows)[::2], _checked(rows)[1::2]
+            if not ids:
+                return
+            payloads, places = link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
+            for due, payload, place in zip(dues, _checked(payloads), _checked(places), strict=True):
+                score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
+                task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
+                yield [score, skip], len(payload or b""), task
+            if len(ids) < CHUNK:
+                return
+
+
+def newest_letters(
+    parts: Mapping[str, Part], after: Place | None = None, first: int = 50
+) -> Iterator[tuple[Place, int, DeadLetter]]:
+    """Go through the dead letters of parts of queues, the newest first: place, size in bytes, and what is there."""
+    for one in newest_first({name: (part.link, part.keys.dlq) for name, part in parts.items()}, after, first):
+        words = [word for pair in one.fields.items() for word in pair]
+        letter = of_entry(one.place.entry.encode(), words)
+        yield one.place, one.size, replace(letter, entry=one.place.marked)
+
+
+def _dead(backend: Backend, part: Part, letter: DeadLetter) -> KnownTask | None:
+    if len(backend.shards) > 1:
+        letter = replace(letter, entry=f"{part.shard.number}/{letter.entry}")
+    return of_letter(part.keys, letter)
+
+
+def _checked(reply: Any) -> list[Any]:
+    if isinstance(reply, Exception):
+        raise reply
+    return list(reply)
+
+
+def _size(words: list[bytes]) -> int:
+    return sum(map(len, words))
+
+
+def _order(entry: str) -> tuple[int, int]:
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq or 0)
+
+
+def _ms(clock: Any) -> int:
+    return int(clock[0]) * 1000 + int(clock[1]) // 1000

@@ -1,0 +1,120 @@
+"""The history: what has become of the newest tasks that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from buraq import statistics
+from buraq.backend import Backend, Shard
+from buraq.keys import HISTORIES
+from buraq.newest import Place, newest_first
+from buraq.records import Record, read
+from buraq.statistics import MINUTES, UNKEPT
+
+RECORD = b"record"
+
+
+class Ended(NamedTuple):
+    """A record, where it lies, in which state the task is, and when it came to that, in unix ms."""
+
+    place: Place
+    state: str
+    at_ms: int
+    record: Record
+
+
+class Span(NamedTuple):
+    """How much the histories hold: records, since when in unix ms, and whether completed tasks were left out since."""
+
+    kept: int
+    oldest_ms: int | None
+    sampled: bool
+
+
+class History:
+    """Reads the histories. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def find(self, queues: Sequence[str], task_id: str) -> Ended | None:
+        """Return the newest record of a task; of the first of the queues that has one."""
+        for shard in self._backend.likely_first(task_id):
+            found = self._find(shard, queues, task_id)
+            if found is not None:
+                return found
+        return None
+
+    def _find(self, shard: Shard, queues: Sequence[str], task_id: str) -> Ended | None:
+        keys, link = {queue: shard.names.queue(queue) for queue in queues}, shard.server.shared
+        rows = link.commands([("HGET", key.finished, task_id) for key in keys.values()])
+        for queue, row in zip(queues, rows, strict=True):
+            letter = row[:1].decode() if isinstance(row, bytes) else ""
+            if letter not in HISTORIES:
+                continue
+            entry = row[1:].decode()
+            [body] = link.commands([("XRANGE", keys[queue].histories[letter], entry, entry)])
+            if isinstance(body, list) and body:
+                fields = dict(zip(body[0][1][::2], body[0][1][1::2], strict=False))
+                ended = _ended(Place(queue, entry), HISTORIES[letter], fields)
+                if ended is not None:
+                    return ended
+        return None
+
+    def newest(
+        self, queues: Sequence[str], state: str, after: Place | None = None, first: int = 50
+    ) -> Iterator[tuple[Place, int, Ended | None]]:
+        """Go through the records of a state, the newest first: place, size in bytes, and what is there."""
+        letter = next(letter for letter, name in HISTORIES.items() if name == state)
+        parts = self._backend.parts(queues)
+        streams = {name: (part.link, part.keys.histories[letter]) for name, part in parts.items()}
+        for entry in newest_first(streams, after, first):
+            yield entry.place, entry.size, _ended(entry.place, state, entry.fields)
+
+    def count(self, queues: Sequence[str], state: str) -> int:
+        """Return how many records of a state there are."""
+        letter = next(letter for letter, name in HISTORIES.items() if name == state)
+        total = 0
+        for shard in self._backend.shards:
+            keys = [shard.names.queue(queue).histories[letter] for queue in queues]
+            total += sum(n for n in shard.server.shared.commands([("XLEN", key) for key in keys]) if isinstance(n, int))
+        return total
+
+    def span(self, queues: Sequence[str]) -> Span:
+        """Return how much the histories of these queues hold."""
+        spans = [_span(shard, queues) for shard in self._backend.shards]
+        known = [span.oldest_ms for span in spans if span.oldest_ms is not None]
+        return Span(sum(span.kept for span in spans), min(known, default=None), any(span.sampled for span in spans))
+
+
+def _span(shard: Shard, queues: Sequence[str]) -> Span:
+    """Return how much the histories of these queues hold at a shard."""
+    keys, link = [shard.names.queue(queue) for queue in queues], shard.server.shared
+    streams = [key.histories[letter] for key in keys for letter in HISTORIES]
+    lengths = link.commands([("XLEN", stream) for stream in streams])
+    heads = link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams])
+    *counted, clock = link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)])
+    oldest = [_ms(head[0][0].decode()) if isinstance(head, list) and head else None for head in heads]
+    known = [ms for ms in oldest if ms is not None]
+    completed = oldest[:: len(HISTORIES)]  # the first letter is theirs
+    sampled = any(
+        _left_out(raw, int(clock[0]), since)
+        for raw, since in zip(counted, completed, strict=True)
+        if isinstance(raw, bytes) and since is not None
+    )
+    return Span(sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
+
+
+def _left_out(raw: bytes, second: int, since_ms: int) -> bool:
+    minutes = max(1, min(60, second // 60 - since_ms // 60_000 + 1))
+    return any(slot.numbers[UNKEPT] for slot in statistics.read(raw, MINUTES, second, minutes))
+
+
+def _ended(place: Place, state: str, fields: dict[bytes, bytes]) -> Ended | None:
+    record = read(fields.get(RECORD, b""))
+    return Ended(place, state, _ms(place.entry), record) if record is not None else None
+
+
+def _ms(entry: str) -> int:
+    return int(entry.partition("-")[0])

@@ -1,0 +1,66 @@
+"""Hides what looks like a secret in what people see of payloads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+HIDDEN = "[redacted]"
+_MOST = 200  # paths that are named
+
+
+class Redaction:
+    """Hides the values of members whose name contains one of some words; case, `_` and `-` make no difference."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [_plain(word) for word in words if _plain(word)]
+        self._known: dict[str, bool] = {}
+
+    def secret(self, name: str) -> bool:
+        """Whether a member's name looks like that of a secret."""
+        found = self._known.get(name)
+        if found is None:
+            plain = _plain(name)
+            found = any(word in plain for word in self._words)
+            if len(self._known) < 10_000:  # names come from outside
+                self._known[name] = found
+        return found
+
+    def hide(self, value: Any) -> tuple[Any, list[str]]:
+        """Return a value without its secrets, and the paths to them."""
+        paths: list[str] = []
+        return self._hidden(value, "", paths), paths
+
+    def _hidden(self, value: Any, path: str, paths: list[str]) -> Any:
+        if type(value) is dict:
+            shown = {}
+            for name, item in value.items():
+                under = f"{path}.{name}" if path else name
+                if self.secret(name) and item not in (None, "", [], {}):
+                    if len(paths) < _MOST:
+                        paths.append(under)
+                    shown[name] = HIDDEN
+                else:
+                    shown[name] = self._hidden(item, under, paths) if type(item) in (dict, list) else item
+            return shown
+        if type(value) is list:
+            return [self._hidden(item, f"{path}[{n}]", paths) for n, item in enumerate(value)]
+        return value
+
+    def restore(self, edited: Any, stored: Any) -> Any:
+        """Return an edited value in which what still reads as hidden is what is stored."""
+        if type(edited) is dict and type(stored) is dict:
+            return {
+                name: stored[name]
+                if item == HIDDEN and name in stored and self.secret(name)
+                else self.restore(item, stored.get(name))
+                for name, item in edited.items()
+            }
+        if type(edited) is list and type(stored) is list:
+            return [self.restore(item, stored[n] if n < len(stored) else None) for n, item in enumerate(edited)]
+        return edited
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[_\-\s]", "", name).lower()

@@ -1,0 +1,179 @@
+"""One request to /api/v1: what it asks for, checked, and who asks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flask import Request, Response
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException, NotFound, UnprocessableEntity
+
+from buraq.app import Buraq
+from buraq.audit import Action, Audit
+from buraq.backend import Backend
+from buraq.connection import Unreachable
+from buraq.keys import DEFAULT_QUEUE
+from buraq.web import contract
+from buraq.web.access import Access, client_address
+
+if TYPE_CHECKING:
+    from buraq.web.state import ApiState
+
+_log = logging.getLogger("buraq.web")
+
+
+class Call:
+    """A request, as a view sees it. `path` are the variable parts of its path."""
+
+    def __init__(
+        self,
+        request: Request,
+        backend: Backend,
+        state: ApiState,
+        access: Access,
+        operation: Mapping[str, Any],
+        path: dict[str, str],
+        queue: Buraq | None = None,
+        hosted: bool = False,
+    ) -> None:
+        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may."""
+        self._queue = queue
+        self.request = request
+        self.backend = backend
+        self.state = state
+        self.access = access
+        self.path = path
+        self.hosted = hosted
+        self._operation = operation
+
+    @property
+    def prefix(self) -> str:
+        """Where the blueprint is, as browsers see it; for a request without variable parts in its path."""
+        full = self.request.script_root + self.request.path
+        return full[: full.rindex("/api/")] or "/"
+
+    def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
+        """Write an action into the audit list. `quietly`: an action that has to work while Redis is away."""
+        address = client_address(self.request, self.backend.config.trusted_proxies)
+        try:
+            Audit(self.backend).write(Action(who or self.access.who, action, address, **more))
+        except (RedisError, *Unreachable) as error:
+            if not quietly:
+                raise
+            _log.warning("action is not in the audit list", extra={"action": action, "error": str(error)})
+
+    @cached_property
+    def query(self) -> dict[str, Any]:
+        """The query parameters, typed. Raises 422 naming the one that is wrong."""
+        try:
+            return contract.parameters(self._operation, self.request.args)
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
+
+    @cached_property
+    def body(self) -> Any:
+        """The body. Raises 422 naming the member that is wrong, 413 for one that is too long."""
+        raw = self._raw_body()
+        required = self._operation["requestBody"].get("required", False)
+        if not raw and not required:
+            return {}
+        try:
+            value = json.loads(raw, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            refuse(422, "the body is no JSON", "body")
+        try:
+            return contract.body(self._operation, value)
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
+
+    def _raw_body(self) -> bytes:
+        most = 2 * self.backend.config.max_payload_bytes + 65_536  # JSON may be written at twice its length
+        length = self.request.content_length
+        if length is not None and length > most:
+            refuse(413, f"the body has {length:,} bytes, at most {most:,} are read", "body")
+        raw = self.request.stream.read(most + 1) if length is None else self.request.get_data()
+        if len(raw) > most:
+            refuse(413, f"the body has more than {most:,} bytes", "body")
+        return raw
+
+    @cached_property
+    def queues(self) -> list[str]:
+        """The names of all queues, the default one first."""
+        return self.state.inspector.queues()
+
+    @property
+    def asked_queues(self) -> list[str]:
+        """The queue that the query asks for, or all. Raises 422 for one that there is not."""
+        asked = self.query.get("queue")
+        if asked is None:
+            return self.queues
+        if asked not in self.queues:
+            refuse(422, f"queue={asked}: there is none of that name", "queue")
+        return [asked]
+
+    @property
+    def app(self) -> Buraq:
+        """What tasks are enqueued with."""
+        if self._queue is None:
+            raise RuntimeError("the API was made without a queue")
+        return self._queue
+
+    def known_queue(self, name: str) -> str:
+        """Return the name of a queue that there is. Raises 404."""
+        if name != DEFAULT_QUEUE and name not in self.queues:
+            raise NotFound(f"there is no queue {name}")
+        return name
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def refuse(status: int, said: str, field: str | None = None) -> NoReturn:
+    """End a request with an error that names the field that is wrong."""
+    raise HTTPException(response=answer({"error": said, **({"field": field} if field else {})}, status))
+
+
+def unprocessable(said: str) -> HTTPException:
+    """Return the error for input that is wrong."""
+    return UnprocessableEntity(said)
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """Return a value as JSON. Whole numbers of any size are exact; what is no JSON number is null."""
+    return Response(dumps(value), status, content_type="application/json")
+
+
+def dumps(value: Any) -> str:
+    """Return a value as JSON."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def at(unix_ms: float | None) -> str | None:
+    """Return a time as RFC 3339; None for one that is not known or that no calendar has."""
+    if unix_ms is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

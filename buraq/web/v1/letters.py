@@ -1,0 +1,111 @@
+"""Dead letters: read as a list, one by one, and by what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ujson
+from flask import Response
+from werkzeug.exceptions import NotFound
+
+from buraq.browse import BYTES, LOOKED_AT, newest_letters
+from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.newest import Place
+from buraq.web.v1.call import Call, answer, at, dumps, refuse
+from buraq.web.v1.show import letter, letter_detail
+from buraq.web.v1.tasks import read_cursor, write_cursor
+
+GROUPS = 500
+
+
+def list_letters(call: Call) -> Response:
+    """Answer with a page of dead letters."""
+    query, queues = call.query, call.asked_queues
+    cursor = read_cursor(query.get("cursor"), ["letters", query.get("queue")])
+    if cursor is not None and len(cursor) != 2:
+        refuse(422, "cursor: it is the `next` of the page before", "cursor")
+    wanted, items = Filter.of(query), []
+    after = Place(*cursor) if cursor else None
+    place, more, scanned, size = after, False, 0, 0
+    for place, read, dead in newest_letters(call.backend.parts(queues), after, query["limit"]):
+        scanned, size = scanned + 1, size + read
+        if wanted.fits(dead):
+            items.append(letter(place.queue, dead, call.state.redaction))
+        if more := len(items) == query["limit"] or scanned == LOOKED_AT or size > BYTES:
+            break
+    return answer(
+        {
+            "items": items,
+            "next": write_cursor(list(place), ["letters", query.get("queue")]) if more and place else None,
+            "scanned": scanned,
+            "total": sum(len(DeadLetters(call.backend, queue)) for queue in queues),
+        }
+    )
+
+
+def find(call: Call) -> tuple[str, DeadLetter]:
+    """Return the dead letter that the path names, and its queue. Raises 404."""
+    queue, _, entry = call.path["id"].rpartition(":")
+    if queue in call.queues and valid_entry(entry):
+        found = DeadLetters(call.backend, queue).at(entry)
+        if found is not None:
+            return queue, found
+    raise NotFound(f"there is no dead letter {call.path['id'][:512]}")
+
+
+def valid_entry(entry: str) -> bool:
+    """Whether a text is the id of an entry, in a cluster with its shard before it."""
+    ms, dash, seq = entry.rpartition("/")[2].partition("-")
+    return bool(dash) and all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (ms, seq))
+
+
+def get_letter(call: Call) -> Response:
+    """Answer with one dead letter."""
+    queue, found = find(call)
+    return answer(letter_detail(queue, found, call.state.redaction))
+
+
+def list_groups(call: Call) -> Response:
+    """Answer with the groups, the largest first."""
+    found: list[tuple[tuple[int, str, str], dict[str, Any]]] = []
+    total = 0
+    for queue in call.asked_queues:
+        letters = DeadLetters(call.backend, queue)
+        total += len(letters)
+        for group in letters.groups():
+            shown_group = {
+                "group": group.id,
+                "queue": queue,
+                "type": group.type,
+                "reason": group.reason,
+                "error": group.error,
+                "count": group.letters,
+                "first_died_at": at(group.first_ms),
+                "last_died_at": at(group.last_ms),
+            }
+            found.append(((-group.letters, queue, group.id), shown_group))
+        found.sort(key=lambda pair: pair[0])
+    shown = [group for _, group in found[:GROUPS]]
+    return answer({"groups": shown, "grouped": -sum(rank[0] for rank, _ in found), "total": total})
+
+
+def export(call: Call) -> Response:
+    """Answer with dead letters as JSON lines, streamed."""
+    wanted, queues = Filter.of(call.query), call.asked_queues
+    redaction = call.state.redaction
+    # Found while the answer can still say so.
+    runs = [(queue, DeadLetters(call.backend, queue).all()) for queue in queues]
+
+    def lines() -> Iterator[str]:
+        try:
+            for queue, letters in runs:
+                for dead in letters:
+                    if wanted.fits(dead):
+                        yield dumps(letter_detail(queue, dead, redaction)) + "\n"
+        except Exception as error:  # the status is sent: what broke can only be said here
+            yield ujson.dumps({"error": f"broke off: {type(error).__name__}"}) + "\n"
+
+    answered = Response(lines(), content_type="application/x-ndjson")
+    answered.headers["Content-Disposition"] = 'attachment; filename="dead-letters.jsonl"'
+    return answered

@@ -1,0 +1,37 @@
+"""Prints the table of docs/reliability.md from the results of the last large run: `python -m tests.faults.table`."""
+
+import json
+from typing import Any
+
+from tests.faults.results import FILE
+
+COUNTS = ("kills", "accepted", "lost", "runs", "run twice", "committed twice", "leftovers")
+HEAD = ("fault", "what happens", *COUNTS, "seconds to recover: p50, p99, max")
+
+
+def rows() -> list[list[str]]:
+    """Return the table, its head first."""
+    faults: dict[str, Any] = json.loads(FILE.read_text())["faults"]
+    table = [[*HEAD]]
+    for fault, found in faults.items():
+        table.append([fault, found["what"], *(f"{found[name]:,}" for name in COUNTS), _seconds(found)])
+    return table
+
+
+def _seconds(found: dict[str, Any]) -> str:
+    first, suspects = (
+        ", ".join(f"{value:.1f}" for value in found[name].values()) if found[name] else ""
+        for name in ("recovery s", "recovery of suspects s")
+    )
+    return f"{first}; suspects {suspects}" if suspects else first or "–"
+
+
+def markdown() -> str:
+    """Return the table as it stands in the docs."""
+    head, *body = rows()
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -1,0 +1,110 @@
+"""Processes are killed at random, and at each labelled step: every task runs, and is committed once."""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.faults.conftest import ROOT, nothing_left
+from tests.faults.ledger import now
+from tests.faults.results import chance, size
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+SOON = 3.0  # seconds within which the tasks of one process of a group start again
+
+
+def enqueue_naps(queue, count, rand, longest):
+    return {queue.enqueue("nap", {"seconds": round(rand.uniform(0, longest), 3)}).id for _ in range(count)}
+
+
+def outlast(seconds):
+    """The time between two faults is part of the fault: it decides what the next one meets."""
+    time.sleep(seconds)
+
+
+def test_worker_processes_are_killed_at_random_and_every_task_is_committed_once(group, queue, ledger, conclude):
+    rand = chance("F1")
+    workers = group(processes=4, concurrency=10).consuming()
+    tasks = enqueue_naps(queue, size(600), rand, 0.7)
+    kills = []
+    for _ in range(size(3, 1 / 200)):
+        outlast(rand.uniform(1, 2))
+        if len(tasks - ledger.ended()) < 40:
+            break  # there is no load any more
+        alive = eventually(lambda: [pid for pid in workers.workers() if ledger.running([pid])] or None)
+        kills.append(workers.kill([rand.choice(alive)]))
+    verdict = conclude("F1", "SIGKILL of a worker process every one to two seconds", tasks, kills=kills, patience=240)
+    verdict.within(SOON)
+
+
+PRODUCER = """
+import os, sys
+from buraq import Buraq
+queue = Buraq(redis_url=sys.argv[1])
+@queue.task(name="nap")
+def nap(seconds: float) -> None: ...
+while True:
+    for handle in nap.enqueue_many([{"seconds": 0}] * 20):
+        os.write(1, f"{handle.id}\\n".encode())
+"""
+
+
+def test_producers_are_killed_while_they_enqueue_and_what_they_were_told_is_kept(
+    group, ledger, server, redis, conclude, tmp_path
+):
+    rand, accepted, deaths = chance("F1c"), set(), size(3, 1 / 500)
+    for number in range(deaths):
+        told = tmp_path / f"told {number}"
+        with told.open("w") as out:
+            producer = subprocess.Popen([sys.executable, "-c", PRODUCER, server.url], stdout=out, cwd=ROOT)
+        eventually(lambda told=told: told.stat().st_size or None)
+        outlast(rand.uniform(0, 0.1))
+        producer.kill()
+        producer.wait()
+        accepted |= {line for line in told.read_text().rpartition("\n")[0].splitlines()}
+    waiting = redis.xlen("buraq_tasks")
+    group(processes=2, concurrency=100).consuming()
+    verdict = conclude("F1c", "SIGKILL of producers while they enqueue", accepted, killed=deaths)
+    assert len(ledger.ended()) == verdict.runs == waiting >= len(accepted)
+
+
+# How often each attempt of a task starts when its process is killed at this step.
+ONCE, TWICE = {1: 1}, {1: 2}
+AT_EACH_STEP = {
+    ("nap", "fetched"): ONCE,
+    ("nap", "adopted"): ONCE,
+    ("nap", "before the run"): ONCE,
+    ("nap", "after the run"): TWICE,
+    ("nap", "before settling"): TWICE,
+    ("nap", "settled"): ONCE,
+    ("nap", "known to be settled"): ONCE,
+    ("fail_once", "after the run"): {1: 2, 2: 1},
+    ("fail_once", "settled"): {1: 1, 2: 1},
+    ("fail_once", "promoted"): {1: 1, 2: 1},
+    ("nap", "before renewing"): ONCE,
+    ("nap", "renewed"): ONCE,
+}
+
+
+def test_at_each_step_a_kill_costs_exactly_the_runs_that_it_must(group, queue, ledger, redis, conclude):
+    # A process takes over after two renewals, of which there are five in a lease: there is always one that may.
+    workers = group(processes=3, concurrency=5, fail_points=True, LEASE_TTL="5s").consuming()
+    found, slowest, tasks = {}, 0.0, set()
+    for kind, step in AT_EACH_STEP:
+        order = workers.plant(step)
+        task = queue.enqueue(kind, {"seconds": 0.01} if kind == "nap" else {}).id
+        tasks.add(task)
+        eventually(lambda order=order: not order.exists())
+        killed = now()
+        eventually(lambda: nothing_left(redis), 20)
+        eventually(lambda: len(workers.workers()) == 3 or None)
+        own = [run for run in ledger.runs() if run.id == task]
+        found[kind, step] = dict(Counter(run.attempt for run in own))
+        slowest = max(slowest, own[-1].start - killed)
+    conclude("F2", "SIGKILL at each labelled step", tasks, killed=len(AT_EACH_STEP), slowest=slowest)
+    assert found == AT_EACH_STEP
+    assert slowest <= SOON

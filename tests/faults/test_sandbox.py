@@ -1,0 +1,250 @@
+"""A guilty task dies alone, and what computes does so in a process of its own."""
+
+import os
+import signal
+import sys
+import time
+
+import psutil
+import pytest
+import ujson
+
+from tests.faults.conftest import nothing_left
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+TARGET = "tests.faults.guilty_app:queue"
+
+
+@pytest.fixture
+def workers(group):
+    """Start a group of workers for these tasks."""
+    return lambda **options: group(target=TARGET, **options).consuming()
+
+
+def letters(redis):
+    return [fields for _, fields in redis.xrange("buraq_tasks_dlq")]
+
+
+def children(workers):
+    return [child for pid in workers.workers() for child in psutil.Process(pid).children()]
+
+
+def test_of_a_thousand_tasks_one_aborts_and_it_alone_is_buried(workers, queue, ledger, witness, redis):
+    group = workers(concurrency=1000)
+    guilty = queue.enqueue("abort").id
+    tasks = {queue.enqueue("nap", {"seconds": 0.5}).id for _ in range(999)}
+
+    eventually(lambda: (ledger.ended() == tasks and letters(redis)) or None, 90)
+    eventually(lambda: nothing_left(redis), 10)
+    [letter] = letters(redis)
+    assert letter["reason"] == "crashed"
+    assert "signal SIGABRT; its peak memory was" in letter["error"]
+    assert "in abort" in letter["traceback"]
+    assert f'"id":"{guilty}"' in letter["payload"]
+    assert set(witness.count("Completed").values()) == {1}
+    assert {line.attempt for line in ledger.lines()} == {1}
+    assert group.log.read_text().count('"event": "consuming"') <= 3, "the worker process died at most twice"
+    assert group.stop() == 0
+
+
+def test_a_task_of_the_pool_computes_in_a_child_and_sees_what_it_would_see_in_the_worker(workers, queue, ledger):
+    group = workers()
+    handles = [queue.enqueue("compute", {"n": n}) for n in range(20)]
+    results = [handle.result(timeout=20) for handle in handles]
+
+    [pid] = {result["pid"] for result in results}
+    [worker] = group.workers()
+    assert pid != worker
+    assert psutil.Process(pid).ppid() == worker
+    assert [(r["n"], r["id"], r["attempt"]) for r in results] == [(n, h.id, 1) for n, h in enumerate(handles)]
+    assert all("~" in result["worker"] for result in results)
+    lines = [ujson.loads(line) for line in group.log.read_text().splitlines() if '"computing"' in line]
+    assert sorted((line["n"], line["task_id"]) for line in lines) == sorted((r["n"], r["id"]) for r in results)
+    assert {(line["task_type"], line["attempt"], line["logger"]) for line in lines} == {("compute", 1, "shop")}
+    assert {line["worker_id"] for line in lines} <= {result["worker"] for result in results}
+    assert group.stop() == 0
+    assert not psutil.pid_exists(pid)
+
+
+def test_as_many_as_there_are_cpu_processes_compute_at_once(workers, queue, ledger):
+    group = workers(CPU_PROCESSES="2")
+    tasks = {queue.enqueue("compute_nap", {"seconds": 0.3}).id for _ in range(6)}
+    eventually(lambda: ledger.ended() == tasks or None, 30)
+
+    lines = ledger.lines()
+    assert len({line.pid for line in lines}) == 2
+    running = most = 0
+    for line in lines:
+        running += 1 if line.what == "start" else -1
+        most = max(most, running)
+    assert most == 2
+    assert group.stop() == 0
+
+
+def test_a_worker_without_suspects_and_without_computing_has_no_child(workers, queue, ledger):
+    group = workers()
+    tasks = {queue.enqueue("nap").id for _ in range(100)}
+    eventually(lambda: ledger.ended() == tasks or None, 30)
+
+    assert children(group) == []
+    assert group.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("abort", "signal SIGABRT"),
+        ("kill", "signal SIGKILL"),
+        ("exit", "exit code 3"),
+        ("segfault", "signal SIGSEGV"),
+    ],
+)
+def test_a_task_of_the_pool_that_ends_its_child_is_buried_with_what_ended_it(workers, queue, redis, how, error):
+    group = workers()
+    queue.enqueue("die", {"how": how}, max_retries=0)
+    [letter] = eventually(lambda: letters(redis), 20)
+
+    assert letter["reason"] == "crashed"
+    assert letter["error"].startswith(f"Crashed: the process that ran the task ended with {error}; its peak memory was")
+    if how in ("abort", "segfault"):
+        assert "in die" in letter["traceback"]
+    assert group.log.read_text().count('"consuming"') == 1, "the worker process lives"
+    assert group.stop() == 0
+
+
+def test_a_failure_in_a_child_is_told_as_one_in_the_worker(workers, queue, redis):
+    group = workers()
+    queue.enqueue("fail", max_retries=0)
+    queue.enqueue("die", {"how": "sys.exit"}, max_retries=0)
+    queue.enqueue("hog", max_retries=0)
+    by_type = {
+        ujson.loads(one["payload"])["type"]: one
+        for one in eventually(lambda: len(letters(redis)) == 3 and letters(redis), 20)
+    }
+
+    assert {one["reason"] for one in by_type.values()} == {"exhausted"}
+    assert by_type["fail"]["error"] == "ValueError: a computation that fails"
+    assert 'raise ValueError("a computation that fails")' in by_type["fail"]["traceback"]
+    assert "buraq/worker" not in by_type["fail"]["traceback"]
+    assert by_type["die"]["error"] == "SystemExit: a task wants to end the worker"
+    assert by_type["hog"]["error"].startswith("MemoryError")
+    assert group.stop() == 0
+
+
+def test_a_crash_of_a_child_is_a_failed_attempt_and_the_next_one_may_succeed(workers, queue, ledger, redis):
+    group = workers()
+    task = queue.enqueue("die_once").id
+    eventually(lambda: ledger.ended() == {task} or None, 20)
+    eventually(lambda: nothing_left(redis), 10)
+
+    assert [(line.what, line.attempt) for line in ledger.lines()] == [("start", 1), ("start", 2), ("end", 2)]
+    assert group.stop() == 0
+
+
+def test_a_timeout_ends_python_code_that_waits_for_nothing(workers, queue, ledger, redis):
+    group = workers()
+    task = queue.enqueue("loop_for_ever", max_retries=0).id
+    queue.enqueue("long_regex", max_retries=0)
+    both = eventually(lambda: len(letters(redis)) == 2 and letters(redis), 20)
+
+    assert {letter["error"] for letter in both} == {"TimedOut: the task ran over its timeout of 0.3s"}
+    assert ledger.ended() == {task}, "it could clean up"
+    assert group.stop() == 0
+
+
+def test_what_ignores_its_timeout_is_killed_with_its_process(workers, queue, redis):
+    group = workers(TIMEOUT_GRACE="300ms")
+    queue.enqueue("endless_sum", max_retries=0)
+    [letter] = eventually(lambda: letters(redis), 20)
+
+    assert letter["reason"] == "exhausted"
+    assert letter["error"].startswith("TimedOut: the task ran over its timeout of 0.3s, went on for 0.3s more")
+    assert children(group) == []
+    assert group.stop() == 0
+
+
+def test_in_the_worker_s_own_process_a_timeout_that_is_swallowed_is_raised_again(workers, queue, redis):
+    group = workers(TIMEOUT_GRACE="100ms")
+    queue.enqueue("swallow_every_timeout_but_the_third", max_retries=0)
+    [letter] = eventually(lambda: letters(redis), 20)
+
+    assert letter["error"] == "TimedOut: the task ran over its timeout of 0.3s"
+    assert group.stop() == 0
+
+
+def test_a_task_in_a_child_enqueues_another(workers, queue, ledger):
+    group = workers()
+    queue.enqueue("enqueue_another")
+    eventually(lambda: {line.task for line in ledger.lines("end")} == {"enqueue_another", "nap"} or None, 20)
+
+    [pid] = {line.pid for line in ledger.lines("end") if line.task == "nap"}
+    assert [pid] == group.workers()
+    assert group.stop() == 0
+
+
+def test_what_computes_when_a_worker_stops_may_finish_and_else_is_handed_back(workers, queue, ledger, redis):
+    group = workers(CPU_PROCESSES="2", SHUTDOWN_TIMEOUT="3s")
+    short = queue.enqueue("compute_nap", {"seconds": 1.0}).id
+    long = queue.enqueue("compute_nap", {"seconds": 60}).id
+    eventually(lambda: ledger.starts().keys() == {short, long} or None, 20)
+    pids = [child.pid for child in children(group)]
+
+    assert group.stop() == 0
+    assert ledger.ended() == {short}
+    [(_, entry)] = redis.xrange("buraq_tasks_front")
+    assert "deaths" not in entry
+    assert f'"id":"{long}"' in entry["payload"]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_child_dies_with_its_worker_and_its_task_starts_again(workers, queue, ledger, redis):
+    group = workers(LEASE_TTL="2s")
+    task = queue.enqueue("compute_nap", {"seconds": 3}).id
+    eventually(lambda: ledger.starts().keys() == {task} or None, 20)
+    [child] = children(group)
+    [worker] = group.workers()
+    os.kill(worker, signal.SIGKILL)
+
+    eventually(lambda: not child.is_running() or None, 5)
+    eventually(lambda: ledger.ended() == {task} or None, 30)
+    assert {line.attempt for line in ledger.lines()} == {1}
+    assert group.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_a_child_in_which_nothing_else_has_a_turn_dies_with_its_worker_too(workers, queue, ledger):
+    group = workers()
+    queue.enqueue("endless_sum", max_retries=0)
+    eventually(lambda: ledger.lines("start"), 20)
+    [child] = children(group)
+    os.kill(group.workers()[0], signal.SIGKILL)
+
+    eventually(lambda: not child.is_running() or None, 5)
+    assert group.stop() == 0
+
+
+def test_suspects_stay_suspects_when_their_worker_is_killed_and_the_guilty_one_is_still_found(
+    workers, queue, ledger, redis
+):
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for n in range(20):
+        task = {"id": f"s{n}", "type": "nap", "payload": {"seconds": 2}, "created_at": now, "max_retries": 3}
+        if n == 7:
+            task |= {"type": "abort", "payload": {}}
+        entry = redis.xadd("buraq_tasks_suspects", {"deaths": "2", "payload": ujson.dumps(task)})
+        redis.hset("buraq_tasks:index", task["id"], f"s{entry}")
+    group = workers(LEASE_TTL="2s")
+    eventually(lambda: len(ledger.lines("start")) >= 2 or None, 20)
+    [worker] = group.workers()
+    os.kill(worker, signal.SIGKILL)
+
+    eventually(lambda: len(ledger.ended()) == 19 and letters(redis), 90)
+    eventually(lambda: nothing_left(redis), 10)
+    [letter] = letters(redis)
+    assert letter["reason"] == "crashed"
+    assert '"id":"s7"' in letter["payload"]
+    assert {line.attempt for line in ledger.lines()} == {1}
+    assert not {line.pid for line in ledger.lines()} & set(group.workers()), "suspects never run in a worker"
+    assert group.stop() == 0

@@ -1,0 +1,65 @@
+"""Workers are told to stop, to reload, to be more or fewer, while they work: each task runs once."""
+
+import signal
+
+import pytest
+
+from tests.faults.results import chance, size
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+ELSEWHERE = 2.0  # seconds within which what was handed back starts in another group
+
+
+def test_signals_to_the_group_under_load_repeat_nothing(group, queue, ledger, conclude):
+    rand = chance("F3")
+    workers = group(processes=2, concurrency=10).consuming()
+    first = workers.workers()
+    tasks = {queue.enqueue("nap", {"seconds": rand.uniform(0.1, 0.4)}).id for _ in range(size(400, 1 / 10))}
+    eventually(lambda: len(ledger.ended()) > 20 or None)
+    workers.process.send_signal(signal.SIGTTIN)
+    eventually(lambda: len(workers.workers()) == 3 or None)
+    workers.says("consuming", 3)
+    workers.process.send_signal(signal.SIGTTOU)
+    eventually(lambda: len(workers.workers()) == 2 or None, 20)
+    workers.process.send_signal(signal.SIGHUP)
+    eventually(lambda: not set(first) & set(workers.workers()) or None, 20)
+    workers.says("consuming", 5)
+    eventually(lambda: len(workers.workers()) == 2 or None)
+
+    verdict = conclude("F3", "TTIN, TTOU, HUP and TERM to a group under load", tasks)
+    assert verdict.runs == len(tasks)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, ledger, conclude, number):
+    both = [group(concurrency=10, SHUTDOWN_TIMEOUT="300ms").consuming() for _ in range(2)]
+    tasks = {queue.enqueue("nap", {"seconds": 1.5}).id for _ in range(6)}
+    eventually(lambda: ledger.starts().keys() == tasks or None)
+    leaving = next(one for one in both if ledger.running(one.workers()))
+    pid, *_ = leaving.workers()
+    cut_off = {run.id for run in ledger.runs() if run.pid == pid}
+    assert leaving.stop(number) == 0
+
+    handed_back = {line.id: line.at for line in ledger.lines("released")}
+    assert handed_back.keys() == cut_off
+    verdict = conclude("F4", "TERM and INT with tasks above the grace", tasks)
+    again = [run for run in ledger.runs() if run.id in cut_off and run.pid != pid]
+    assert {run.attempt for run in again} == {1}
+    assert len(again) == verdict.run_twice == len(cut_off)
+    assert max(run.start - handed_back[run.id] for run in again) < ELSEWHERE
+
+
+def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclude):
+    rand, restarts = chance("F21"), size(3, 1 / 1000, most=20)
+    tasks, share = set(), size(450) // restarts
+    old = group(processes=2, concurrency=10).consuming()
+    for _ in range(restarts):
+        new = group(processes=2, concurrency=10).consuming()
+        tasks |= {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(share)}
+        eventually(lambda old=old, new=new: ledger.running(old.workers()) and ledger.running(new.workers()))
+        assert old.stop() == 0
+        old = new
+    verdict = conclude("F21", f"{restarts} rolling restarts under load", tasks, patience=240, restarts=restarts)
+    assert verdict.runs == len(tasks)

@@ -1,0 +1,69 @@
+"""Threads, forks and imports keep out of each other's way: what a process holds at a fork is held in the child."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from redis import Redis
+
+from buraq.app import Buraq
+from buraq.config import Config
+from buraq.worker.farewells import Farewells
+from tests.servers import Server
+from tests.worker.parts import lease_of
+
+LONG = 10.0  # seconds
+
+
+def test_the_lease_of_a_dead_process_is_ended_on_all_its_queues(app: Buraq, server: Server, redis: Redis) -> None:
+    app.enqueue("t", queue="default")
+    app.enqueue("t", queue="mail")
+    lease_of(app, "default", "mail", name="w~0000dead")
+    living = lease_of(app, "default", "mail", name="w~00000001")
+
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+    farewells.end_lease("w~0000dead")
+
+    assert farewells.wait(LONG)
+    for broker in living.brokers:
+        assert redis.zrange(broker.keys.leases, 0, -1) == ["w~00000001"]
+
+
+def test_who_forks_waits_until_no_thread_is_at_it(fresh_server: Callable[..., Server]) -> None:
+    server = fresh_server()
+    server.pause()
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+    farewells.end_lease("w~0000dead")
+
+    assert not farewells.wait(0.05), "the server has not answered yet"
+
+    server.resume()
+    assert farewells.wait(LONG)
+
+
+def test_a_server_that_is_away_holds_nobody_up_for_long(fresh_server: Callable[..., Server]) -> None:
+    server = fresh_server()
+    server.stop()
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+    farewells.end_lease("w~0000dead")
+
+    assert farewells.wait(LONG)
+
+
+def test_before_the_first_fork_all_is_imported_that_a_connection_needs() -> None:
+    program = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from buraq.worker.group import import_all
+from buraq.scripts import load
+import_all()
+known = set(sys.modules)
+assert load.cache_info().currsize > 10
+import socket
+socket.getaddrinfo("127.0.0.1", 1)
+socket.getaddrinfo("localhost", 1)
+print(*set(sys.modules) - known)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
