@@ -20,7 +20,6 @@ from buraq.errors import ConfigError, DuplicateTaskType, EnqueueError
 from buraq.function import TaskFunction
 from buraq.handle import TaskHandle
 from buraq.options import Binder, Options, given_seconds, texts
-from buraq.producer import ROUND
 from buraq.retry import Backoff
 
 P = ParamSpec("P")
@@ -218,7 +217,10 @@ class Buraq:
     def send(self, envelope: Envelope, payload: dict[str, Any]) -> TaskHandle:
         """Send one task, whose payload was checked. For task functions."""
         item = envelope.item(payload)
-        verdicts = envelope.backend.producer.send(envelope.broker, (item,))
+        if envelope.shard is not None:
+            verdicts = envelope.shard.producer.send(envelope.broker, (item,))
+        else:
+            verdicts = envelope.backend.send(envelope.queue, (item,))
         return self._handles(envelope, (item,), verdicts)[0]
 
     def _handles(
@@ -229,20 +231,19 @@ class Buraq:
         accepted = len(items) - len(verdicts or ())
         if accepted and self.on_enqueued is not None:
             self.on_enqueued(task_type, accepted)
-        handles = [TaskHandle(item.id, task_type, queue, True, backend) for item in items]
+        handles = [TaskHandle(item.id, task_type, queue, True, backend, item.owner) for item in items]
         for n, verdict in verdicts.items() if verdicts else ():
             if verdict.word == "REFUSED":
                 raise EnqueueError(items[n].id, verdict.detail)
-            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend)
+            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend, items[n].owner)
         return handles
 
     def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:
         """Send many tasks, whose payloads were checked: all are written before any is sent. For task functions."""
-        items = envelope.items(payloads)
+        items, backend = envelope.items(payloads), envelope.backend
         handles: list[TaskHandle] = []
-        for start in range(0, len(items), ROUND):
-            chunk = items[start : start + ROUND]
-            handles += self._handles(envelope, chunk, envelope.backend.producer.send(envelope.broker, chunk))
+        for chunk in backend.chunks(items):
+            handles += self._handles(envelope, chunk, backend.send(envelope.queue, chunk))
         return handles
 
 

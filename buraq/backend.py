@@ -1,42 +1,159 @@
-"""What stands behind a queue in one process: its settings, its server, one broker for each queue, and the producer."""
+"""What stands behind a queue in one process: its settings, and its shards, each with a server, brokers and a producer.
+
+On one server, with sentinels too, there is one shard: all of it. In a cluster there are STREAM_SHARDS of them.
+"""
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import redis
 
-from buraq.broker import Broker
+from buraq.broker import Broker, Item, Verdict
+from buraq.clusters import Cluster, ShardServer, cluster_of, tag_of
 from buraq.config import Config
-from buraq.connection import Server
+from buraq.connection import Server, SharedLink
 from buraq.errors import ConfigError
-from buraq.keys import Names
-from buraq.producer import Producer
+from buraq.keys import Names, QueueKeys
+from buraq.producer import ROUND, Producer
+from buraq.sentinels import followed
 
 
-def _refuse_what_is_not_built(config: Config) -> None:
-    """Raise `ConfigError` for a setting that would be ignored: half of one's tasks on another server than believed."""
-    if config.redis_cluster:
-        raise ConfigError("REDIS_CLUSTER", "true", "cluster mode is not built yet; name one server in REDIS_URL")
-    if config.redis_sentinels:
-        nodes = ",".join(config.redis_sentinels)
-        raise ConfigError("REDIS_SENTINELS", nodes, "sentinels are not supported yet; name one server in REDIS_URL")
+class Shard:
+    """A part of all queues that lies on one server: the whole of them, or one slot of a cluster."""
+
+    def __init__(self, backend: Backend, names: Names) -> None:
+        self.number = names.shard
+        self.names = names
+        self.config = backend.config
+        self.channel = f"{names.base}:{self.config.events_channel}" if names.tag else self.config.events_channel
+        self._backend = backend
+        self._brokers: dict[str, Broker] = {}
+
+    @property
+    def _history(self) -> int:
+        """How many records of each kind are kept here: its part of HISTORY_LENGTH."""
+        return -(-self.config.history_length // len(self._backend.shards))
+
+    @cached_property
+    def server(self) -> Server:
+        """The server that it lies on."""
+        return self._backend.server_of(self.names)
+
+    @cached_property
+    def producer(self) -> Producer:
+        """The one producer of this process for it."""
+        return Producer(self.server, self.names.queues, self.config.enqueue_timeout, self.config.durability)
+
+    def broker(self, queue: str) -> Broker:
+        """Return the transitions of a queue."""
+        broker = self._brokers.get(queue)
+        if broker is None:
+            keys = self.names.queue(queue)
+            broker = Broker(keys, self.config.group_name, self.channel, self._history, bool(self.names.tag))
+            self._brokers[queue] = broker
+        return broker
+
+
+class Part(NamedTuple):
+    """What a shard holds of a queue: on one server all of it."""
+
+    shard: Shard
+    keys: QueueKeys
+
+    @property
+    def link(self) -> SharedLink:
+        """The connection to where it lies."""
+        return self.shard.server.shared
 
 
 class Backend:
     """Settings and server. Nothing is connected before the first use."""
 
     def __init__(self, config: Config, client: redis.Redis | None = None) -> None:
-        _refuse_what_is_not_built(config)
         self.config = config
-        self.names = Names(config.stream_name, config.dlq_stream_name)
         self._client = client
-        self._brokers: dict[str, Broker] = {}
         self._embedded: object = None  # a server that ends with this process
+        names = Names(config.stream_name, config.dlq_stream_name)
+        if config.redis_cluster and client is not None:
+            raise ConfigError("REDIS_CLUSTER", "true", "a client= is one server's; name the nodes in REDIS_ADDRS")
+        if config.redis_cluster:
+            shards = [names.of_shard(n, tag_of(config.stream_name, n)) for n in range(config.stream_shards)]
+            self.shards = tuple(Shard(self, names) for names in shards)
+        else:
+            self.shards = (Shard(self, names),)
+        # Of the only shard; in a cluster of the first, for what is not a queue's.
+        self.names = self.shards[0].names
+        self.broker = self.shards[0].broker
+
+    def shard_of(self, key: str) -> Shard:
+        """Return the shard for a task with this idempotency key or, without one, with this id."""
+        if len(self.shards) == 1:
+            return self.shards[0]
+        return self.shards[zlib.crc32(key.encode()) % len(self.shards)]
+
+    @property
+    def server(self) -> Server:
+        """The server that the queues live on; in a cluster the one of the first shard."""
+        return self.shards[0].server
+
+    @property
+    def producer(self) -> Producer:
+        """The one producer of this process; in a cluster the one of the first shard."""
+        return self.shards[0].producer
+
+    def likely_first(self, task_id: str) -> list[Shard]:
+        """Return all shards, first the one on which a task without an idempotency key is."""
+        number = self.shard_of(task_id).number
+        return [self.shards[number], *self.shards[:number], *self.shards[number + 1 :]]
+
+    def parts(self, queues: Iterable[str]) -> dict[str, Part]:
+        """Return the parts of queues, each by a name: that of the queue, in a cluster `<shard>/<queue>`."""
+        if len(self.shards) == 1:
+            return {queue: Part(self.shards[0], self.names.queue(queue)) for queue in queues}
+        parts = (Part(shard, shard.names.queue(queue)) for queue in queues for shard in self.shards)
+        return {f"{part.shard.number}/{part.keys.name}": part for part in parts}
+
+    def chunks(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """Cut items of one queue into what `send` takes at once: in a cluster all, which it cuts by shard."""
+        size = ROUND if len(self.shards) == 1 else max(1, len(items))
+        for start in range(0, len(items), size):
+            yield items[start : start + size]
+
+    def send(self, queue: str, items: Sequence[Item]) -> dict[int, Verdict] | None:
+        """Send a chunk of items of one queue, each to its shard; return as `Producer.send` does.
+
+        Raises as that does; what was sent before is accepted.
+        """
+        if len(self.shards) == 1:
+            shard = self.shards[0]
+            return shard.producer.send(shard.broker(queue), items)
+        places: dict[Shard, list[int]] = {}
+        for n, item in enumerate(items):
+            places.setdefault(self.shard_of(item.owner or item.id), []).append(n)
+        verdicts: dict[int, Verdict] = {}
+        for shard, numbers in places.items():
+            for start in range(0, len(numbers), ROUND):
+                chunk = numbers[start : start + ROUND]
+                said = shard.producer.send(shard.broker(queue), [items[n] for n in chunk])
+                verdicts.update((chunk[n], verdict) for n, verdict in (said or {}).items())
+        return verdicts
+
+    def server_of(self, names: Names) -> Server:
+        """Return the server that keys of these names lie on."""
+        if names.tag:
+            return ShardServer(self._server.kind, self._cluster.options, self._cluster, names.tag)
+        return self._server
 
     @cached_property
-    def server(self) -> Server:
-        """The server that the queues live on."""
+    def _cluster(self) -> Cluster:
+        return cluster_of(self._server, self.config)
+
+    @cached_property
+    def _server(self) -> Server:
         if self._client is not None:
             return Server.from_client(self._client)
         url = self.config.redis_url
@@ -48,19 +165,12 @@ class Backend:
 
             # Started here, or found running: the command line and this program may share one.
             url, self._embedded = resolve(url)
-        return Server.from_url(url, self.config.redis_ssl_cert_reqs)
+        server = Server.from_url(url, self.config.redis_ssl_cert_reqs)
+        if self.config.redis_sentinels:
+            return followed(server, self.config)
+        return server
 
-    @cached_property
-    def producer(self) -> Producer:
-        """The one producer of this process."""
-        return Producer(self.server, self.names.queues, self.config.enqueue_timeout, self.config.durability)
-
-    def broker(self, queue: str) -> Broker:
-        """Return the transitions of a queue."""
-        broker = self._brokers.get(queue)
-        if broker is None:
-            keys = self.names.queue(queue)
-            broker = self._brokers[queue] = Broker(
-                keys, self.config.group_name, self.config.events_channel, self.config.history_length
-            )
-        return broker
+    def close(self) -> None:
+        """Close the shared connections."""
+        for shard in self.shards:
+            shard.server.shared.close()

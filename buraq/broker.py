@@ -14,7 +14,7 @@ import ujson
 
 from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, HIGH, LETTERS, LOW, NORMAL, PRIORITIES, SCHEDULED, SUSPECTS, QueueKeys
-from buraq.scripts import Argument, Call, load
+from buraq.scripts import Argument, Call, Script, load
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Retried, Task, recode
 
 KEY_LIFE_MS = 24 * 3600 * 1000  # of an idempotency key
@@ -91,6 +91,17 @@ class Broker:
     group: str = "buraq_workers"
     channel: str = "buraq_events"
     history: int = 10_000  # records of each kind that are kept
+    sharded: bool = False  # whether the channel is a sharded one, as in a cluster
+
+    def script(self, name: str) -> Script:
+        """Return a transition as this queue runs it."""
+        return load(name, self.sharded)
+
+    def listeners(self) -> list[tuple[Argument, ...]]:
+        """Return the commands that count who listens to the events: by the name of the channel, and by patterns."""
+        if self.sharded:
+            return [("PUBSUB", "SHARDNUMSUB", self.channel)]
+        return [("PUBSUB", "NUMSUB", self.channel), ("PUBSUB", "NUMPAT")]
 
     @cached_property
     def _queue(self) -> str:
@@ -116,7 +127,7 @@ class Broker:
                 owner = owners.setdefault(keys.owner(item.owner), 12 + len(owners)) if item.owner else ""
                 how = f"{how},{item.due},{owner}"
             args += (item.id, how, item.payload)
-        return load("enqueue")([*self._of_enqueue, keys.accepted(producer), keys.statistics, *owners], args)
+        return self.script("enqueue")([*self._of_enqueue, keys.accepted(producer), keys.statistics, *owners], args)
 
     @staticmethod
     def verdicts(reply: Sequence[Any]) -> dict[int, Verdict]:
@@ -131,13 +142,13 @@ class Broker:
         owner = [keys.owner(idempotency_key)] if idempotency_key else []
         kept = [keys.histories["x"], keys.finished]
         args: list[Argument] = [self.group, task_id, self.history, record if self.history else ""]
-        return load("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *kept, *owner], args)
+        return self.script("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *kept, *owner], args)
 
     # -- settling
 
     def announce(self, started: Iterable[tuple[str, str]]) -> Call:
         """Tell the listeners what has started: pairs of task id and note."""
-        return load("announce")([], [self.channel, *(word for pair in started for word in pair)])
+        return self.script("announce")([], [self.channel, *(word for pair in started for word in pair)])
 
     def _settle_keys(self, batch: Sequence[Delivery], worker: str) -> list[str]:
         return [batch[0].key[0], self.keys.index, self.keys.settled(worker)]
@@ -182,7 +193,7 @@ class Broker:
             if outcome is not COMPLETED and outcome.result is not None and outcome.ttl_ms > 0:
                 keys.append(self.keys.result(delivery.task.id if delivery.task else ""))
                 args += (position, outcome.ttl_ms, outcome.result)
-        return load("complete")(keys, args)
+        return self.script("complete")(keys, args)
 
     def _retry(self, batch: Sequence[Delivery], worker: str, number: int, part: int, charged: bool, sums: str) -> Call:
         args = self._head("retry" if charged else "put_off", batch, number, part)
@@ -194,7 +205,7 @@ class Broker:
         args += [delivery.record or "" for delivery in batch]
         kept = [self.keys.statistics, self.keys.histories["f"], self.keys.finished]
         keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks, *kept]
-        return load("retry")(keys, args)
+        return self.script("retry")(keys, args)
 
     def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int, sums: str) -> Call:
         keys = [*self._settle_keys(batch, worker), self.keys.dlq, self.keys.groups]
@@ -214,12 +225,12 @@ class Broker:
         args += [group.id for group in kin]
         args += [group.facts for group in kin]
         args += [delivery.record or "" for delivery in batch]
-        return load("bury")(keys, [*args, *letters])
+        return self.script("bury")(keys, [*args, *letters])
 
     def _release(self, batch: Sequence[Delivery], worker: str, number: int, part: int) -> Call:
         back = batch[0].back
         keys = [*self._settle_keys(batch, worker), self.keys.streams[back]]
-        return load("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
+        return self.script("release")(keys, [*self._head("release", batch, number, part), back, *self._columns(batch)])
 
     @staticmethod
     def settled(reply: Sequence[int]) -> Settled:
@@ -230,7 +241,7 @@ class Broker:
     def duplicate(self, delivery: Delivery, task: Task) -> Call:
         """Ask whose idempotency key it is; drops the delivery of a duplicate."""
         keys = [self.keys.streams[delivery.letter], self.keys.index, self.keys.owner(task.idempotency_key)]
-        return load("duplicate")(keys, [self.group, delivery.entry, task.id, KEY_LIFE_MS])
+        return self.script("duplicate")(keys, [self.group, delivery.entry, task.id, KEY_LIFE_MS])
 
     # -- worker processes
 
@@ -238,20 +249,20 @@ class Broker:
         """Move due tasks to their streams."""
         keys = self.keys
         moving = [keys.scheduled, keys.tasks, keys.index, *keys.by_priority, keys.streams[SUSPECTS]]
-        return load("promote")(moving, [self.channel, self._queue, now_ms, limit])
+        return self.script("promote")(moving, [self.channel, self._queue, now_ms, limit])
 
     def lease(self, worker: str, ttl_ms: int, facts: dict[str, Argument], now_ms: int | str = "") -> Call:
         """Renew the lease of a worker process."""
         keys = [self.keys.leases, self.keys.worker(worker), self.keys.settled(worker)]
         pairs = [word for pair in facts.items() for word in pair]
-        return load("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
+        return self.script("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
 
     def leave(self, worker: str, limit: int = SETTLE_BATCH) -> Call:
         """Hand back what is pending under the process's name, then forget the process."""
         keys, streams = self.keys, self.keys.streams
         held = [*keys.by_priority, streams[FRONT], streams[SUSPECTS]]
         known = [keys.index, keys.leases, keys.worker(worker), keys.settled(worker)]
-        return load("leave")([*held, *known], [self.group, worker, limit])
+        return self.script("leave")([*held, *known], [self.group, worker, limit])
 
     def reclaim(
         self, letter: str, caller: str, dead: str, entries: Sequence[Reclaimable], now_ms: int | str = ""
@@ -269,7 +280,7 @@ class Broker:
             target = {FRONT: 2, SUSPECTS: 3, DEAD: 4}[entry.target]
             args += (entry.entry, entry.id, target, entry.deaths, entry.note, owner)
             args += (entry.attempts, entry.group, entry.facts, entry.record)
-        return load("reclaim")(held, args)
+        return self.script("reclaim")(held, args)
 
     def group_commands(self) -> list[tuple[Argument, ...]]:
         """Return the commands that make the consumer group on each stream; BUSYGROUP means that it is there.
@@ -291,12 +302,12 @@ class Broker:
                 owner = len(keys)
             stream = 1 + int(_STREAM[PRIORITIES.get(letter.task.priority, NORMAL)])
             args += (letter.entry, letter.task.id, stream, letter.payload, owner, letter.attempts, letter.group)
-        return load("replay")(keys, args)
+        return self.script("replay")(keys, args)
 
     def purge(self, letters: Sequence[tuple[str, str, str]]) -> Call:
         """Delete dead letters: entry, task id and group of each."""
         keys = [self.keys.dlq, self.keys.index, self.keys.groups]
-        return load("purge")(keys, [word for letter in letters for word in letter])
+        return self.script("purge")(keys, [word for letter in letters for word in letter])
 
 
 def scheduled_place(delivery: Delivery) -> str:

@@ -6,13 +6,14 @@ A page costs the same however many tasks there are: it ends after so many entrie
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from buraq.backend import Backend
-from buraq.deadletters import of_entry, of_fields
+from buraq.backend import Backend, Part
+from buraq.deadletters import DeadLetter, of_entry, of_fields
 from buraq.history import History
-from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, QueueKeys
+from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
 
@@ -50,11 +51,10 @@ class Budget:
 
 
 class Tasks:
-    """Looks tasks up. Raises one of `connection.Unreachable` when the server is away."""
+    """Looks tasks up. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._link = backend.server.shared
         self._group = backend.config.group_name
         self.history = History(backend)
 
@@ -62,30 +62,33 @@ class Tasks:
 
     def find(self, queues: Sequence[str], task_id: str) -> KnownTask | None:
         """Return a task of the first queue that has it, else of the first whose history does."""
-        keys = [self._backend.names.queue(queue) for queue in queues]
-        places = self._link.commands([("HGET", key.index, task_id) for key in keys])
-        for key, place in zip(keys, places, strict=True):
-            found = self._at(key, task_id, place.decode()) if isinstance(place, bytes) and place else None
-            if found is not None:
-                return found
+        for shard in self._backend.likely_first(task_id):
+            keys = [shard.names.queue(queue) for queue in queues]
+            places = shard.server.shared.commands([("HGET", key.index, task_id) for key in keys])
+            for key, place in zip(keys, places, strict=True):
+                known = isinstance(place, bytes) and place
+                found = self._at(Part(shard, key), task_id, place.decode()) if known else None
+                if found is not None:
+                    return found
         ended = self.history.find(queues, task_id)
         return of_record(ended) if ended is not None else None
 
-    def _at(self, keys: QueueKeys, task_id: str, place: str) -> KnownTask | None:
+    def _at(self, part: Part, task_id: str, place: str) -> KnownTask | None:
         """Return the task at the place that the index names, None when it is no longer there."""
         letter, entry = place[:1], place[1:]
+        keys, link = part.keys, part.link
         if letter == SCHEDULED:
-            due, payload = self._link.commands([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
+            due, payload = link.commands([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
             return scheduled(keys, due, payload, place) if isinstance(due, bytes) else None
         stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
         if stream is None:
             return None
         asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, self._group, entry, entry, 1), ("TIME",)]
-        body, pending, clock = self._link.commands(asked)
+        body, pending, clock = link.commands(asked)
         if not isinstance(body, list) or not body:
             return None
         if letter == DEAD:
-            return of_letter(keys, of_entry(*body[0]))
+            return _dead(self._backend, part, of_entry(*body[0]))
         holder = pending[0] if isinstance(pending, list) and pending else None
         found, words = body[0]
         return in_stream(keys, letter, found, words, holder, _ms(clock))
@@ -117,9 +120,12 @@ class Tasks:
             return None
         if state in HISTORIES.values() and state != "dead":
             return self.history.count(queues, state)
-        keys = [self._backend.names.queue(queue) for queue in queues]
-        asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
-        return sum(n for n in self._link.commands(asked) if isinstance(n, int))
+        total = 0
+        for shard in self._backend.shards:
+            keys = [shard.names.queue(queue) for queue in queues]
+            asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
+            total += sum(n for n in shard.server.shared.commands(asked) if isinstance(n, int))
+        return total
 
     def _walk(self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str) -> Iterator[Seen]:
         if state in LIVE:
@@ -127,38 +133,40 @@ class Tasks:
             return
         after = Place(*cursor) if cursor else None
         if state == "dead":
-            streams = {queue: self._backend.names.queue(queue).dlq for queue in queues}
-            for one in newest_first(self._backend, streams, after, first):
-                letter = of_fields(one.place.entry, one.fields)
-                yield list(one.place), one.size, of_letter(self._backend.names.queue(one.place.queue), letter)
+            parts = self._backend.parts(queues)
+            for place, size, letter in newest_letters(parts, after, first):
+                yield list(place), size, of_letter(parts[place.part].keys, letter)
         else:
             for place, size, ended in self.history.newest(queues, state, after, first):
                 yield list(place), size, of_record(ended) if ended else None
 
     def _live(self, state: str, queues: list[str], cursor: list[Any] | None, worker: str) -> Iterator[Seen]:
-        """Go through the queues one after another, and through the streams of each as workers take from them."""
+        """Go through the queues one after another, and through the streams of each as workers take from them.
+
+        In a cluster each of its parts is a queue of its own.
+        """
         letters = (SCHEDULED,) if state == "scheduled" else LETTERS
-        at_queue, at_letter, at = cursor or ("", "", None)
+        at_part, at_letter, at = cursor or ("", "", None)
         begun = cursor is None
-        for queue in queues:
+        for name, part in self._backend.parts(queues).items():
             for letter in letters:
-                if not begun and (queue, letter) != (at_queue, at_letter):
+                if not begun and (name, letter) != (at_part, at_letter):
                     continue
                 after, begun = (None, True) if begun else (at, True)
-                keys = self._backend.names.queue(queue)
                 if state == "scheduled":
-                    found = self._scheduled(keys, after)
+                    found = self._scheduled(part, after)
                 elif state == "running":
-                    found = self._running(keys, letter, after, worker)
+                    found = self._running(part, letter, after, worker)
                 else:
-                    found = self._waiting(keys, letter, after)
+                    found = self._waiting(part, letter, after)
                 for place, size, task in found:
-                    yield [queue, letter, place], size, task
+                    yield [name, letter, place], size, task
 
-    def _waiting(self, keys: QueueKeys, letter: str, after: str | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+    def _waiting(self, part: Part, letter: str, after: str | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        keys, link = part.keys, part.link
         stream = keys.streams[letter]
         asked = [("XINFO", "GROUPS", stream), ("TIME",)]
-        groups, clock = self._link.commands(asked)
+        groups, clock = link.commands(asked)
         delivered = "0-0"
         for row in groups if isinstance(groups, list) else ():
             facts = dict(zip(row[::2], row[1::2], strict=False))
@@ -166,7 +174,7 @@ class Tasks:
                 delivered = facts[b"last-delivered-id"].decode()
         start = max(after or "0-0", delivered, key=_order)
         while True:
-            [rows] = self._link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
+            [rows] = link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
             for entry, fields in _checked(rows):
                 start = entry.decode()
                 yield start, _size(fields), in_stream(keys, letter, entry, fields, None, _ms(clock))
@@ -174,16 +182,15 @@ class Tasks:
                 return
 
     def _running(
-        self, keys: QueueKeys, letter: str, after: str | None, worker: str
+        self, part: Part, letter: str, after: str | None, worker: str
     ) -> Iterator[tuple[Any, int, KnownTask | None]]:
+        keys, link = part.keys, part.link
         stream, consumer = keys.streams[letter], (worker,) if worker else ()
         start = f"({after}" if after else "-"
         while True:
-            held, clock = self._link.commands(
-                [("XPENDING", stream, self._group, start, "+", CHUNK, *consumer), ("TIME",)]
-            )
+            held, clock = link.commands([("XPENDING", stream, self._group, start, "+", CHUNK, *consumer), ("TIME",)])
             rows = held if isinstance(held, list) else []  # no stream or no group: nothing runs
-            bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in rows]) if rows else []
+            bodies = link.commands([("XRANGE", stream, row[0], row[0]) for row in rows]) if rows else []
             for row, body in zip(rows, bodies, strict=True):
                 start = f"({row[0].decode()}"
                 fields = body[0][1] if isinstance(body, list) and body else []
@@ -191,22 +198,38 @@ class Tasks:
             if len(rows) < CHUNK:
                 return
 
-    def _scheduled(self, keys: QueueKeys, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+    def _scheduled(self, part: Part, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
         """Go through what is due later. Those that are due at one time are told apart by their number."""
+        keys, link = part.keys, part.link
         score, skip = after or ("-inf", 0)
         while True:
             asked = ("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
-            [rows] = self._link.commands([asked])
+            [rows] = link.commands([asked])
             ids, dues = _checked(rows)[::2], _checked(rows)[1::2]
             if not ids:
                 return
-            payloads, places = self._link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
+            payloads, places = link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
             for due, payload, place in zip(dues, _checked(payloads), _checked(places), strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
                 task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
                 yield [score, skip], len(payload or b""), task
             if len(ids) < CHUNK:
                 return
+
+
+def newest_letters(
+    parts: Mapping[str, Part], after: Place | None = None, first: int = 50
+) -> Iterator[tuple[Place, int, DeadLetter]]:
+    """Go through the dead letters of parts of queues, the newest first: place, size in bytes, and what is there."""
+    for one in newest_first({name: (part.link, part.keys.dlq) for name, part in parts.items()}, after, first):
+        letter = of_fields(one.place.entry, one.fields)
+        yield one.place, one.size, replace(letter, entry=one.place.marked)
+
+
+def _dead(backend: Backend, part: Part, letter: DeadLetter) -> KnownTask | None:
+    if len(backend.shards) > 1:
+        letter = replace(letter, entry=f"{part.shard.number}/{letter.entry}")
+    return of_letter(part.keys, letter)
 
 
 def _checked(reply: Any) -> list[Any]:

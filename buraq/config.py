@@ -70,6 +70,13 @@ class Config:
         "Name of the master that the sentinels watch.",
         REDIS_SENTINEL_MASTER=optional(parse_name),
     )
+    redis_sentinel_password: str = setting(
+        "",
+        "Password of the sentinels themselves; the master's is in `REDIS_URL`.",
+        "empty",
+        hidden,
+        REDIS_SENTINEL_PASSWORD=parse_text,
+    )
     redis_ssl_cert_reqs: str = setting(
         "required",
         "Check of a `rediss://` server's certificate: `required`, `optional` or `none`. "
@@ -284,7 +291,11 @@ class Config:
 
     @property
     def masked_url(self) -> str:
-        """`redis_url` without its password, fit for logs and error messages."""
+        """`redis_url` without its password, fit for logs and error messages; or the sentinels, or the cluster."""
+        if self.redis_cluster:
+            return f"the cluster of {','.join(self.redis_addrs)}"
+        if self.redis_sentinels:
+            return f"{self.redis_sentinel_master} of the sentinels {','.join(self.redis_sentinels)}"
         return mask_url(self.redis_url)
 
     def masked(self) -> dict[str, object]:
@@ -333,6 +344,13 @@ def refuse_contradictions(config: Config, written: Mapping[str, str]) -> None:
         raise ConfigError("REDIS_SENTINEL_MASTER", "", "with REDIS_SENTINELS it takes the name of their master")
     if config.redis_sentinel_master and not config.redis_sentinels:
         raise ConfigError("REDIS_SENTINELS", "", "with REDIS_SENTINEL_MASTER it takes host:port,host:port,…")
+    if (config.redis_sentinels or config.redis_cluster) and not config.redis_url.startswith(("redis:", "rediss:")):
+        remedy = "with sentinels or a cluster it takes redis:// or rediss://, for password, database and TLS"
+        raise ConfigError(written.get("redis_url", "REDIS_URL"), mask_url(config.redis_url), remedy)
+    if config.redis_sentinels and config.redis_cluster:
+        raise ConfigError("REDIS_CLUSTER", "true", "a cluster replaces its masters itself; leave REDIS_SENTINELS empty")
+    if config.redis_cluster and set("{}") & set(base + dead):
+        raise ConfigError(written.get("stream_name", "STREAM_NAME"), base, "in a cluster names have no { or }")
 
 
 def settings_table() -> str:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -23,6 +23,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from buraq.lookup import Directory, NotHere, looking_up, not_here
 from buraq.scripts import Argument, Call
 from buraq.wire import Wire
 
@@ -31,6 +32,8 @@ Unreachable = (RedisConnectionError, RedisTimeoutError, OSError)
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
+_LOOKED_FOR = 1.0  # seconds for which a shared link asks again where its server is
+_PAUSE = 0.05  # seconds between two such questions
 
 
 class Link:
@@ -158,6 +161,9 @@ def _ask(connection: Any, commands: Sequence[Sequence[Argument]], meanwhile: Cal
         try:
             replies.append(connection.read_response())
         except ResponseError as error:
+            told = not_here(error)
+            if told is not error:
+                raise told from error
             replies.append(error)
     return replies
 
@@ -166,7 +172,8 @@ class SharedLink:
     """A link that several greenlets or threads take in turns, for what is rare.
 
     Each use looks first whether the connection still stands: after an hour of rest, or a restart of the server, what
-    was not sent yet need not fail.
+    was not sent yet need not fail. Nor when another server is to be asked by now; where only some of several commands
+    were run then, all are sent again: they are reads, or may be repeated.
     """
 
     def __init__(self, server: Server) -> None:
@@ -175,15 +182,28 @@ class SharedLink:
 
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply, and as `Link.commands` does."""
-        with self._lock:
-            self._link.close_if_broken()
-            return self._link.call(call)
+        return self._ask(lambda link: link.call(call))
 
     def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands in one go, as `Link.commands`."""
+        replies: list[Any] = self._ask(lambda link: link.commands(commands))
+        return replies
+
+    def _ask(self, ask: Callable[[Link], Any]) -> Any:
+        until = time.monotonic() + _LOOKED_FOR
+        while True:
+            try:
+                return self.once(ask)
+            except NotHere:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_PAUSE)
+
+    def once(self, ask: Callable[[Link], Any]) -> Any:
+        """Do something with the connection when it is its turn, and return what it returns."""
         with self._lock:
             self._link.close_if_broken()
-            return self._link.commands(commands)
+            return ask(self._link)
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
@@ -197,10 +217,13 @@ _servers: weakref.WeakSet[Server] = weakref.WeakSet()
 class Server:
     """The server that a queue lives on, and how to connect to it."""
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
-        self._class = pool.connection_class
-        self._options: dict[str, Any] = {
-            **pool.connection_kwargs,
+    def __init__(self, kind: type[Any], options: Mapping[str, Any], directory: Directory | None = None) -> None:
+        """`kind` and `options` make its redis-py connections; with a `directory` each looks up where to connect."""
+        self.kind = kind
+        self._class = kind if directory is None else looking_up(kind, directory, CONNECT_TIMEOUT)
+        self._directory = directory
+        self.options: dict[str, Any] = {
+            **options,
             "retry": Retry(NoBackoff(), 0),
             "retry_on_error": [],
             "protocol": 2,
@@ -219,16 +242,22 @@ class Server:
         options: dict[str, Any] = {"ssl_cert_reqs": ssl_cert_reqs} if url.startswith("rediss://") else {}
         if ssl_cert_reqs == "none" and options:
             options["ssl_check_hostname"] = False
-        return cls(redis.ConnectionPool.from_url(url, **options))
+        pool = redis.ConnectionPool.from_url(url, **options)
+        return cls(pool.connection_class, pool.connection_kwargs)
 
     @classmethod
     def from_client(cls, client: redis.Redis) -> Server:
         """Return the server that a redis-py client, a fakeredis one too, is connected to."""
-        return cls(client.connection_pool)
+        pool = client.connection_pool
+        return cls(pool.connection_class, pool.connection_kwargs)
+
+    def found_in(self, directory: Directory) -> Server:
+        """Return the server that is wherever `directory` says, to be connected to as to this one."""
+        return Server(self.kind, self.options, directory)
 
     def connection(self, answer_timeout: float) -> Any:
         """Return a new connection, not yet connected, that waits `answer_timeout` seconds for an answer."""
-        options = {**self._options, "socket_timeout": answer_timeout}
+        options = {**self.options, "socket_timeout": answer_timeout}
         options["socket_connect_timeout"] = min(CONNECT_TIMEOUT, answer_timeout)
         return self._class(**options)
 
@@ -238,7 +267,7 @@ class Server:
 
     def client(self, answer_timeout: float = ANSWER_TIMEOUT, *, decode: bool = True) -> redis.Redis:
         """Return a client with a pool of its own, for what is rare."""
-        options = {**self._options, "socket_timeout": answer_timeout, "decode_responses": decode}
+        options = {**self.options, "socket_timeout": answer_timeout, "decode_responses": decode}
         options["socket_connect_timeout"] = min(CONNECT_TIMEOUT, answer_timeout)
         pool = redis.ConnectionPool(connection_class=self._class, **options)
         return redis.Redis(connection_pool=pool)
@@ -247,8 +276,12 @@ class Server:
     def shared(self) -> SharedLink:
         """The one link of this process for what is rare."""
         if self._shared is None:
-            self._shared = SharedLink(self)
+            self._shared = self.shared_link("shared")
         return self._shared
+
+    def shared_link(self, purpose: str) -> SharedLink:
+        """Return a link to be shared by those who have one purpose: servers of one cluster share it with each other."""
+        return SharedLink(self)
 
     def forget(self) -> None:
         """Drop connections inherited by a fork, without a word to the server: they are still the parent's."""
@@ -256,9 +289,11 @@ class Server:
 
     def address(self) -> str:
         """Return where the server is, without secrets."""
-        if "path" in self._options:
-            return f"unix://{self._options['path']}"
-        return f"{self._options.get('host', 'localhost')}:{self._options.get('port', 6379)}"
+        if self._directory is not None:
+            return str(self._directory)
+        if "path" in self.options:
+            return f"unix://{self.options['path']}"
+        return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
 
 
 def _after_fork() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from heapq import merge
 from typing import NamedTuple
 
 import ujson
 
-from buraq.backend import Backend
+from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
 from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
 
@@ -74,12 +75,15 @@ class Replayed(NamedTuple):
     owned: int
 
 
-class DeadLetters:
-    """The dead letters of one queue. Raises one of `connection.Unreachable` when the server is away."""
+class ShardLetters:
+    """The dead letters of one queue on one shard: on one server those are all.
 
-    def __init__(self, backend: Backend, queue: str) -> None:
-        self._broker = backend.broker(queue)
-        self._link = backend.server.shared
+    Raises one of `connection.Unreachable` when the server is away.
+    """
+
+    def __init__(self, shard: Shard, queue: str) -> None:
+        self._broker = shard.broker(queue)
+        self._link = shard.server.shared
 
     def __len__(self) -> int:
         [length] = self._link.commands([("XLEN", self._broker.keys.dlq)])
@@ -191,8 +195,102 @@ class DeadLetters:
         return self.purge(old)
 
 
+class DeadLetters:
+    """The dead letters of one queue, in a cluster those of all shards: there an entry is `<shard>/<entry id>`.
+
+    Raises one of `connection.Unreachable` when the server, or a part of it, is away.
+    """
+
+    def __init__(self, backend: Backend, queue: str) -> None:
+        self._shards = [ShardLetters(shard, queue) for shard in backend.shards]
+        self._several = len(self._shards) > 1
+
+    def __len__(self) -> int:
+        return sum(len(shard) for shard in self._shards)
+
+    def all(self) -> Iterator[DeadLetter]:
+        """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
+        parts = [self._marked(number, shard.all()) for number, shard in enumerate(self._shards)]
+        return merge(*parts, key=lambda letter: letter.died_at_ms) if self._several else parts[0]
+
+    def at(self, entry: str) -> DeadLetter | None:
+        """Return the dead letter with an entry."""
+        if not self._several:
+            return self._shards[0].at(entry)
+        number, _, own = entry.partition("/")
+        if number not in map(str, range(len(self._shards))):
+            return None
+        found = self._shards[int(number)].at(own)
+        return replace(found, entry=entry) if found is not None else None
+
+    def groups(self) -> list[Counted]:
+        """Return the groups as the scripts have counted them: a thousand at most of each shard."""
+        found: dict[str, Counted] = {}
+        for shard in self._shards:
+            for group in shard.groups():
+                found[group.id] = _merged(found[group.id], group) if group.id in found else group
+        return list(found.values())
+
+    def get(self, entry_or_id: str) -> DeadLetter | None:
+        """Return one dead letter, by its entry or its task's id."""
+        for number, shard in enumerate(self._shards):
+            found = shard.get(entry_or_id.removeprefix(f"{number}/"))
+            if found is not None:
+                return next(self._marked(number, (found,)))
+        return None
+
+    def replay(self, letters: list[DeadLetter]) -> Replayed:
+        """Put dead letters back into their streams with no retries used. Each batch is atomic.
+
+        What is interrupted can be repeated: a dead letter that went back is no longer here.
+        """
+        total = Replayed(0, 0, 0)
+        for shard, part in self._by_shard(letters):
+            total = _sum(total, shard.replay(part))
+        return total
+
+    def replay_all(self) -> Replayed:
+        """Put all dead letters that there are now back into their streams."""
+        total = Replayed(0, 0, 0)
+        for shard in self._shards:
+            total = _sum(total, shard.replay_all())
+        return total
+
+    def purge(self, letters: list[DeadLetter]) -> int:
+        """Delete dead letters for good. Returns how many were still there."""
+        return sum(shard.purge(part) for shard, part in self._by_shard(letters))
+
+    def purge_all(self) -> int:
+        """Delete all dead letters that there are now. Returns how many."""
+        return sum(shard.purge_all() for shard in self._shards)
+
+    def _marked(self, number: int, letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
+        """Yield dead letters of a shard with its number before their entries."""
+        for letter in letters:
+            yield replace(letter, entry=f"{number}/{letter.entry}") if self._several else letter
+
+    def _by_shard(self, letters: list[DeadLetter]) -> Iterator[tuple[ShardLetters, list[DeadLetter]]]:
+        """Yield each shard with those that lie there, without its number before their entries."""
+        if not self._several:
+            yield self._shards[0], letters
+            return
+        parts: dict[int, list[DeadLetter]] = {}
+        for letter in letters:
+            shard, _, entry = letter.entry.partition("/")
+            parts.setdefault(int(shard), []).append(replace(letter, entry=entry))
+        for number, part in parts.items():
+            yield self._shards[number], part
+
+
 def _sum(one: Replayed, other: Replayed) -> Replayed:
     return Replayed(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _merged(one: Counted, other: Counted) -> Counted:
+    """Return what two shards know of a group."""
+    newest = max(one, other, key=lambda group: group.last_ms)
+    first = min((group.first_ms for group in (one, other) if group.first_ms), default=0)
+    return newest._replace(letters=one.letters + other.letters, first_ms=first)
 
 
 def _counted(group: str, said: dict[str, str]) -> Counted:

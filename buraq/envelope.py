@@ -25,6 +25,8 @@ class Envelope:
         self.backend = backend
         self.task_type = task_type
         self.queue = options.queue or DEFAULT_QUEUE
+        # Where all tasks go. In a cluster each may go to another shard.
+        self.shard = backend.shards[0] if len(backend.shards) == 1 else None
         self.broker = backend.broker(self.queue)
         priority = options.priority or "normal"
         more: dict[str, Any] = {

@@ -14,14 +14,15 @@ from buraq.inspector import Inspector
 class TaskHandle:
     """A task that the server has. `created` is False when it was there before: same id, or same idempotency key."""
 
-    __slots__ = ("_backend", "created", "id", "queue", "type")
+    __slots__ = ("_backend", "_owner", "created", "id", "queue", "type")
 
-    def __init__(self, id: str, type: str, queue: str, created: bool, backend: Backend) -> None:
+    def __init__(self, id: str, type: str, queue: str, created: bool, backend: Backend, owner: str = "") -> None:
         self.id = id
         self.type = type
         self.queue = queue
         self.created = created
         self._backend = backend
+        self._owner = owner  # its idempotency key, which decides on the shard
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.type} {self.id} in {self.queue}{'' if self.created else ', known before'}>"
@@ -40,11 +41,12 @@ class TaskHandle:
         Raises `TimeoutError` when there is none: the task has not ended, died, returned None, or its result has
         expired.
         """
-        key = self._backend.names.queue(self.queue).result(self.id)
+        shard = self._backend.shard_of(self._owner or self.id)
+        key = shard.names.queue(self.queue).result(self.id)
         deadline = time.monotonic() + timeout
         pause = 0.005
         while True:
-            [raw] = self._backend.server.shared.commands([("GET", key)])
+            [raw] = shard.server.shared.commands([("GET", key)])
             if isinstance(raw, bytes):
                 return ujson.loads(raw)
             if time.monotonic() + pause > deadline:

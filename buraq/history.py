@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from buraq import statistics
-from buraq.backend import Backend
+from buraq.backend import Backend, Shard
 from buraq.keys import HISTORIES
 from buraq.newest import Place, newest_first
 from buraq.records import Record, read
@@ -34,22 +34,28 @@ class Span(NamedTuple):
 
 
 class History:
-    """Reads the histories. Raises one of `connection.Unreachable` when the server is away."""
+    """Reads the histories. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._link = backend.server.shared
 
     def find(self, queues: Sequence[str], task_id: str) -> Ended | None:
         """Return the newest record of a task; of the first of the queues that has one."""
-        keys = {queue: self._backend.names.queue(queue) for queue in queues}
-        rows = self._link.commands([("HGET", key.finished, task_id) for key in keys.values()])
+        for shard in self._backend.likely_first(task_id):
+            found = self._find(shard, queues, task_id)
+            if found is not None:
+                return found
+        return None
+
+    def _find(self, shard: Shard, queues: Sequence[str], task_id: str) -> Ended | None:
+        keys, link = {queue: shard.names.queue(queue) for queue in queues}, shard.server.shared
+        rows = link.commands([("HGET", key.finished, task_id) for key in keys.values()])
         for queue, row in zip(queues, rows, strict=True):
             letter = row[:1].decode() if isinstance(row, bytes) else ""
             if letter not in HISTORIES:
                 continue
             entry = row[1:].decode()
-            [body] = self._link.commands([("XRANGE", keys[queue].histories[letter], entry, entry)])
+            [body] = link.commands([("XRANGE", keys[queue].histories[letter], entry, entry)])
             if isinstance(body, list) and body:
                 fields = dict(zip(body[0][1][::2], body[0][1][1::2], strict=False))
                 ended = _ended(Place(queue, entry), HISTORIES[letter], fields)
@@ -62,35 +68,47 @@ class History:
     ) -> Iterator[tuple[Place, int, Ended | None]]:
         """Go through the records of a state, the newest first: place, size in bytes, and what is there."""
         letter = next(letter for letter, name in HISTORIES.items() if name == state)
-        streams = {queue: self._backend.names.queue(queue).histories[letter] for queue in queues}
-        for entry in newest_first(self._backend, streams, after, first):
+        parts = self._backend.parts(queues)
+        streams = {name: (part.link, part.keys.histories[letter]) for name, part in parts.items()}
+        for entry in newest_first(streams, after, first):
             yield entry.place, entry.size, _ended(entry.place, state, entry.fields)
 
     def count(self, queues: Sequence[str], state: str) -> int:
         """Return how many records of a state there are."""
         letter = next(letter for letter, name in HISTORIES.items() if name == state)
-        keys = [self._backend.names.queue(queue).histories[letter] for queue in queues]
-        return sum(n for n in self._link.commands([("XLEN", key) for key in keys]) if isinstance(n, int))
+        total = 0
+        for shard in self._backend.shards:
+            keys = [shard.names.queue(queue).histories[letter] for queue in queues]
+            total += sum(n for n in shard.server.shared.commands([("XLEN", key) for key in keys]) if isinstance(n, int))
+        return total
 
     def span(self, queues: Sequence[str], state: str | None = None) -> Span:
         """Return how much the histories of these queues hold: of one state, or of all."""
-        keys = [self._backend.names.queue(queue) for queue in queues]
         letters = [letter for letter, name in HISTORIES.items() if state in (None, name)]
-        streams = [key.histories[letter] for key in keys for letter in letters]
-        lengths = self._link.commands([("XLEN", stream) for stream in streams])
-        heads = self._link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams])
-        *counted, clock = self._link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)])
-        oldest = [_ms(head[0][0].decode()) if isinstance(head, list) and head else None for head in heads]
-        known = [ms for ms in oldest if ms is not None]
-        # The first letter is theirs; of other states none are left out.
-        completed = oldest[:: len(letters)] if letters[0] == "c" else [None] * len(keys)
-        sampled = any(
-            _left_out(raw, int(clock[0]), since)
-            for raw, since in zip(counted, completed, strict=True)
-            if isinstance(raw, bytes) and since is not None
-        )
-        length = self._backend.config.history_length * len(streams)
-        return Span(length, sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
+        spans = [_span(shard, queues, letters) for shard in self._backend.shards]
+        known = [span.oldest_ms for span in spans if span.oldest_ms is not None]
+        length = self._backend.config.history_length * len(spans) * len(queues) * len(letters)
+        kept = sum(span.kept for span in spans)
+        return Span(length, kept, min(known, default=None), any(span.sampled for span in spans))
+
+
+def _span(shard: Shard, queues: Sequence[str], letters: Sequence[str]) -> Span:
+    """Return how much some histories of these queues hold at a shard; how much they may is not said."""
+    keys, link = [shard.names.queue(queue) for queue in queues], shard.server.shared
+    streams = [key.histories[letter] for key in keys for letter in letters]
+    lengths = link.commands([("XLEN", stream) for stream in streams])
+    heads = link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams])
+    *counted, clock = link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)])
+    oldest = [_ms(head[0][0].decode()) if isinstance(head, list) and head else None for head in heads]
+    known = [ms for ms in oldest if ms is not None]
+    # The first letter is theirs; of other states none are left out.
+    completed = oldest[:: len(letters)] if letters[0] == "c" else [None] * len(keys)
+    sampled = any(
+        _left_out(raw, int(clock[0]), since)
+        for raw, since in zip(counted, completed, strict=True)
+        if isinstance(raw, bytes) and since is not None
+    )
+    return Span(0, sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
 
 
 def _left_out(raw: bytes, second: int, since_ms: int) -> bool:

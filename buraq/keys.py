@@ -54,6 +54,8 @@ class QueueKeys:
     name: str
     base: str
     dlq: str  # STREAM of the dead letters
+    owners: str = "idemp"  # prefix of the idempotency keys
+    shard: int = 0  # which part of the queue it is, in a cluster
 
     @cached_property
     def streams(self) -> dict[str, str]:
@@ -134,7 +136,7 @@ class QueueKeys:
 
     def owner(self, idempotency_key: str) -> str:
         """STRING with a TTL, the id of the task that owns an idempotency key. For all queues, as in the original."""
-        return f"idemp:{idempotency_key}"
+        return f"{self.owners}:{idempotency_key}"
 
 
 @dataclass(frozen=True)
@@ -143,43 +145,57 @@ class Names:
 
     stream_name: str = "buraq_tasks"
     dlq_stream_name: str = "buraq_tasks_dlq"
+    shard: int = 0
+    tag: str = ""  # of the shard in a cluster: what all its keys are hashed by, so that they lie in one slot
+
+    @property
+    def base(self) -> str:
+        """What the keys of all queues begin with."""
+        return f"{{{self.tag}}}" if self.tag else self.stream_name
 
     @property
     def queues(self) -> str:
         """SET of the names of the queues that exist."""
-        return f"{self.stream_name}:queues"
+        return f"{self.base}:queues"
 
     @property
     def paused(self) -> str:
         """HASH queue -> since when and by whom it is paused, as JSON."""
-        return f"{self.stream_name}:paused"
+        return f"{self.base}:paused"
 
     @property
     def audit(self) -> str:
         """STREAM of what was done through the API, and by whom."""
-        return f"{self.stream_name}:audit"
+        return f"{self.base}:audit"
 
     @property
     def operations(self) -> str:
         """ZSET of the ids of operations on many dead letters, by when they began in unix ms."""
-        return f"{self.stream_name}:operations"
+        return f"{self.base}:operations"
 
     def operation(self, operation_id: str) -> str:
         """HASH of how far an operation is; with a TTL once it has ended."""
-        return f"{self.stream_name}:operations:{operation_id}"
+        return f"{self.base}:operations:{operation_id}"
 
     def runner(self, operation_id: str) -> str:
         """STRING with a TTL, the process that works on an operation."""
-        return f"{self.stream_name}:operations:{operation_id}:runner"
+        return f"{self.base}:operations:{operation_id}:runner"
 
     @property
     def limits(self) -> str:
         """Prefix of the API's rate limits, ZSETs with a TTL."""
-        return f"{self.stream_name}:limits"
+        return f"{self.base}:limits"
+
+    def of_shard(self, shard: int, tag: str) -> Names:
+        """Return where the keys of a shard are."""
+        own = self.dlq_stream_name == f"{self.stream_name}_dlq"
+        dlq = f"{{{tag}}}_dlq" if own else f"{self.dlq_stream_name}:{{{tag}}}"
+        return Names(self.stream_name, dlq, shard, tag)
 
     def queue(self, name: str = DEFAULT_QUEUE) -> QueueKeys:
         """Return the keys of the queue `name`."""
+        owners = f"idemp:{self.base}" if self.tag else "idemp"
         if name == DEFAULT_QUEUE:
-            return QueueKeys(name, self.stream_name, self.dlq_stream_name)
-        base = f"{self.stream_name}:{name}"
-        return QueueKeys(name, base, f"{base}_dlq")
+            return QueueKeys(name, self.base, self.dlq_stream_name, owners, self.shard)
+        base = f"{self.base}:{name}"
+        return QueueKeys(name, base, f"{base}_dlq", owners, self.shard)

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from buraq.backend import Backend
+from buraq.connection import SharedLink
 
 CHUNK = 200  # entries that are read of a stream at once
 
 
 class Place(NamedTuple):
-    """An entry of one of the streams: the queue it belongs to, and its id."""
+    """An entry of one of the streams: the part of a queue that it belongs to, and its id."""
 
-    queue: str
+    part: str
     entry: str
 
     @property
+    def queue(self) -> str:
+        """The queue."""
+        return self.part.rpartition("/")[2]
+
+    @property
+    def marked(self) -> str:
+        """The entry, in a cluster with its shard before it."""
+        return f"{self.part.rpartition('/')[0]}/{self.entry}" if "/" in self.part else self.entry
+
+    @property
     def order(self) -> tuple[int, int, str]:
-        """What to sort by: the newest first, of two that are as new the one whose queue's name comes first."""
+        """What to sort by: the newest first, of two that are as new the one whose part's name comes first."""
         ms, _, seq = self.entry.partition("-")
-        return -int(ms), -int(seq), self.queue
+        return -int(ms), -int(seq), self.part
 
 
 class Entry(NamedTuple):
@@ -31,46 +41,50 @@ class Entry(NamedTuple):
     size: int  # of the fields, in bytes
 
 
-def newest_first(
-    backend: Backend, streams: Mapping[str, str], after: Place | None = None, first: int = CHUNK
-) -> Iterator[Entry]:
-    """Go through streams, by the names of their queues, from the newest entry on, or from the one that follows `after`.
+Streams = Mapping[str, tuple[SharedLink, str]]  # by the names of the parts that they belong to
+
+
+def newest_first(streams: Streams, after: Place | None = None, first: int = CHUNK) -> Iterator[Entry]:
+    """Go through streams from the newest entry on, or from the one that follows `after`.
 
     `first` is how many entries are wanted most likely; no more are read at first.
     """
-    ends = {queue: _below(queue, after) for queue in streams}
-    heads: dict[str, list[Entry]] = {queue: [] for queue in streams}
+    ends = {part: _below(part, after) for part in streams}
+    heads: dict[str, list[Entry]] = {part: [] for part in streams}
     count = max(1, min(CHUNK, -(-first // max(1, len(streams)))))
     while heads:
-        empty = [queue for queue, entries in heads.items() if not entries]
-        for queue, found in zip(empty, _read(backend, streams, ends, empty, count), strict=True):
+        empty = [part for part, entries in heads.items() if not entries]
+        for part, found in _read(streams, ends, empty, count):
             if found:
-                heads[queue] = found[::-1]
-                ends[queue] = f"({found[-1].place.entry}"
+                heads[part] = found[::-1]
+                ends[part] = f"({found[-1].place.entry}"
             else:
-                del heads[queue]
+                del heads[part]
         count = CHUNK
         if len(heads) == 1:
             [entries] = heads.values()
             while entries:
                 yield entries.pop()
         while heads and all(heads.values()):
-            queue = min(heads, key=lambda name: heads[name][-1].place.order)
-            yield heads[queue].pop()
+            part = min(heads, key=lambda name: heads[name][-1].place.order)
+            yield heads[part].pop()
 
 
-def _below(queue: str, after: Place | None) -> str:
+def _below(part: str, after: Place | None) -> str:
     if after is None:
         return "+"
-    return after.entry if queue > after.queue else f"({after.entry}"
+    return after.entry if part > after.part else f"({after.entry}"
 
 
-def _read(
-    backend: Backend, streams: Mapping[str, str], ends: Mapping[str, str], queues: list[str], count: int
-) -> list[list[Entry]]:
-    commands = [("XREVRANGE", streams[queue], ends[queue], "-", "COUNT", count) for queue in queues]
-    replies = backend.server.shared.commands(commands) if commands else []
-    return [[_entry(queue, *row) for row in _rows(reply)] for queue, reply in zip(queues, replies, strict=True)]
+def _read(streams: Streams, ends: Mapping[str, str], parts: list[str], count: int) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield what comes next of some parts; those on one connection are asked together."""
+    together: dict[SharedLink, list[str]] = {}
+    for part in parts:
+        together.setdefault(streams[part][0], []).append(part)
+    for link, names in together.items():
+        replies = link.commands([("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names])
+        for part, reply in zip(names, replies, strict=True):
+            yield part, [_entry(part, *row) for row in _rows(reply)]
 
 
 def _rows(reply: Any) -> list[Any]:
@@ -79,7 +93,7 @@ def _rows(reply: Any) -> list[Any]:
     return list(reply)
 
 
-def _entry(queue: str, entry: bytes, words: list[bytes]) -> Entry:
+def _entry(part: str, entry: bytes, words: list[bytes]) -> Entry:
     # The first of a name counts: what cannot be read may have fields that are named like ours.
     fields = dict(zip(reversed(words[::2]), reversed(words[1::2]), strict=False))
-    return Entry(Place(queue, entry.decode()), fields, sum(map(len, words)))
+    return Entry(Place(part, entry.decode()), fields, sum(map(len, words)))

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from buraq.backend import Backend
 from buraq.connection import Unreachable
-from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.deadletters import DeadLetter, DeadLetters, Filter, ShardLetters
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,9 @@ class Operation:
     state: str = "running"  # running, done, stopped or failed
     filter: dict[str, str] | None = None  # None where ids were named
     ids: list[list[str]] = field(default_factory=list)  # queue and entry of each
-    place: dict[str, str] = field(default_factory=dict)  # queue -> the last entry that was looked at
-    until: dict[str, str] = field(default_factory=dict)  # queue -> the last entry when it began
+    # By the names of the queues, or of their parts in a cluster.
+    place: dict[str, str] = field(default_factory=dict)  # the last entry that was looked at
+    until: dict[str, str] = field(default_factory=dict)  # the last entry when it began
     total: int = 0
     seen: int = 0
     done: int = 0
@@ -78,12 +79,11 @@ class Operations:
         """Begin an operation for the dead letters that are there now and fit, or for those named: queue and entry."""
         operation = Operation(secrets.token_hex(6), kind, by, filter=filter, ids=[list(one) for one in ids])
         if filter is not None:
-            asked = [("XREVRANGE", self._names.queue(queue).dlq, "+", "-", "COUNT", 1) for queue in queues]
-            lengths = [("XLEN", self._names.queue(queue).dlq) for queue in queues]
-            replies = self._link.commands([*asked, *lengths])
-            for queue, last, length in zip(queues, replies[: len(queues)], replies[len(queues) :], strict=True):
+            for name, part in self._backend.parts(queues).items():
+                asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
+                last, length = part.link.commands(asked)
                 if isinstance(last, list) and last:
-                    operation.until[queue] = last[0][0].decode()
+                    operation.until[name] = last[0][0].decode()
                     operation.total += int(length)
         else:
             operation.total = len(ids)
@@ -181,20 +181,21 @@ class Operations:
     def _step_through(self, operation: Operation) -> bool:
         """Do a batch of those that fit, the oldest first, of the first queue that has some left."""
         wanted = Filter.of(operation.filter or {})
-        for queue, until in operation.until.items():
-            after = operation.place.get(queue, "-")
+        for name, until in operation.until.items():
+            after = operation.place.get(name, "-")
             if after == until:
                 continue
-            letters = DeadLetters(self._backend, queue)
+            shard, _, queue = name.rpartition("/")
+            letters = ShardLetters(self._backend.shards[int(shard or 0)], queue)
             page = letters.page(after, BATCH, until)
             self._do(operation, letters, [letter for letter in page if wanted.fits(letter)])
             operation.seen = min(operation.total, operation.seen + len(page))
-            operation.place[queue] = page[-1].entry if len(page) == BATCH else until
+            operation.place[name] = page[-1].entry if len(page) == BATCH else until
             return True
         operation.seen = operation.total
         return False
 
-    def _do(self, operation: Operation, letters: DeadLetters, found: list[DeadLetter]) -> None:
+    def _do(self, operation: Operation, letters: DeadLetters | ShardLetters, found: list[DeadLetter]) -> None:
         if not found:
             return
         if operation.kind == "delete":

@@ -23,31 +23,37 @@ class Pauses:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._key = backend.names.paused
-        self._link = backend.server.shared
+        # At each shard of a cluster, so that workers hear of it from the one that they are about to fetch from.
+        self._places = [(shard.server.shared, shard.names.paused) for shard in backend.shards]
 
     def all(self) -> dict[str, Pause]:
-        """Return the paused queues by name."""
-        [rows] = self._link.commands([("HGETALL", self._key)])
-        if not isinstance(rows, list):
-            return {}
-        return {name.decode(): _read(said) for name, said in zip(rows[::2], rows[1::2], strict=True)}
+        """Return the paused queues by name, those too that only a part of a cluster has as paused."""
+        found: dict[str, Pause] = {}
+        for link, key in self._places:
+            [rows] = link.commands([("HGETALL", key)])
+            pairs = zip(rows[::2], rows[1::2], strict=True) if isinstance(rows, list) else ()
+            found = {name.decode(): _read(said) for name, said in pairs} | found
+        return found
 
     def pause(self, queue: str, by: str = "") -> bool:
         """Pause a queue. Returns False when it was paused before; then nothing is written."""
-        [clock] = self._link.commands([("TIME",)])
+        [clock] = self._places[0][0].commands([("TIME",)])
         said = ujson.dumps({"at": int(clock[0]) * 1000 + int(clock[1]) // 1000, "by": by})
-        [added] = self._link.commands([("HSETNX", self._key, queue, said)])
-        if isinstance(added, Exception):
-            raise added
-        return bool(added)
+        return self._everywhere("HSETNX", queue, said)
 
     def resume(self, queue: str) -> bool:
         """Resume a queue. Returns False when it was not paused."""
-        [removed] = self._link.commands([("HDEL", self._key, queue)])
-        if isinstance(removed, Exception):
-            raise removed
-        return bool(removed)
+        return self._everywhere("HDEL", queue)
+
+    def _everywhere(self, command: str, *words: str) -> bool:
+        """Change each shard's key. Returns whether that has changed any. To be repeated when one was away."""
+        changed = False
+        for link, key in self._places:
+            [count] = link.commands([(command, key, *words)])
+            if isinstance(count, Exception):
+                raise count
+            changed = changed or bool(count)
+        return changed
 
 
 def _read(raw: bytes) -> Pause:

@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 
-from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import ResponseError
 
 from buraq.batch import Batch, Waiter
 from buraq.broker import BATCH_BYTES, MEMO_LIFE_MS, Broker, Item, Verdict
@@ -28,8 +28,7 @@ from buraq.scripts import Argument
 from buraq.values import Durability
 
 # Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
-# twice. redis-py cuts the first word off those that it has a class for.
-_PASSING_CLASSES = (ReadOnlyError, ClusterDownError, TryAgainError)
+# twice. That another server is to be asked (READONLY, MOVED, TRYAGAIN) arrives as `NotHere`, one of `Unreachable`.
 _PASSING_WORDS = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
 _REPLICA = "cannot be used with replica instances"  # what WAIT and WAITAOF say to one
 ROUND = 400  # items that travel together
@@ -215,6 +214,9 @@ class _Line:
                 passing = [reply for reply in replies if reply and _passes(reply)]
                 if not passing:
                     if self._durability.kind != "memory" and not self._wait_until_durable(batch.memo, deadline):
+                        self._trouble = TimeoutError(
+                            f"accepted, and not as safe in time as DURABILITY={self._durability} asks"
+                        )
                         return False
                     self._batch = self._trouble = None
                     try:
@@ -250,7 +252,9 @@ class _Line:
             return True
         least = max(1, durability.replicas)
         words = ("WAITAOF", 1, 0, wait_ms) if durability.kind == "aof" else ("WAIT", least, wait_ms)
-        reply = self._link.commands([before, words] if before else [words])[-1]
+        replies = self._link.commands([before, words] if before else [words])
+        # Where the command before was refused nothing was written, and there would be nothing to wait for.
+        reply = next((one for one in replies if isinstance(one, Exception)), replies[-1])
         if _passes(reply):
             raise ConnectionError(str(reply))
         if isinstance(reply, Exception):
@@ -277,4 +281,4 @@ def _passes(reply: object) -> bool:
     if not isinstance(reply, ResponseError):
         return False
     words = str(reply)
-    return isinstance(reply, _PASSING_CLASSES) or words.startswith(_PASSING_WORDS) or _REPLICA in words
+    return words.startswith(_PASSING_WORDS) or _REPLICA in words

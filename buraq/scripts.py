@@ -64,10 +64,25 @@ def parse(name: str, source: str) -> Script:
     return Script(name, source, sha, fixed.count("KEYS"), fixed.count("ARGV"), "KEYS" in more, "ARGV" in more)
 
 
+# In a cluster PUBLISH goes to every node, and none knows who listens at another. A sharded channel stays with the keys
+# of its shard: its listeners come there, and can be counted there.
+_SHARDED = (
+    ("redis.pcall('PUBLISH',", "redis.pcall('SPUBLISH',"),
+    ("redis.pcall('PUBSUB', 'NUMSUB',", "redis.pcall('PUBSUB', 'SHARDNUMSUB',"),
+    ("redis.pcall('PUBSUB', 'NUMPAT')", "0"),
+)
+
+
 @cache
-def load(name: str) -> Script:
-    """Return the transition `name`, from `lua/<name>.lua`, with the functions that its header says it uses."""
-    return parse(name, complete(_read(name)))
+def load(name: str, sharded: bool = False) -> Script:
+    """Return the transition `name`, from `lua/<name>.lua`, with the functions that its header says it uses.
+
+    `sharded` with its events on a sharded channel.
+    """
+    source = complete(_read(name))
+    for plain, of_shard in _SHARDED if sharded else ():
+        source = source.replace(plain, of_shard)
+    return parse(name, source)
 
 
 def complete(source: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
+from buraq.lookup import not_here
 from buraq.scripts import Argument
 
 try:
@@ -28,7 +29,7 @@ _AT_ONCE = 1 << 14  # bytes that are worth a system call of their own
 class Wire:
     """An open connection, for one user at a time."""
 
-    def __init__(self, sock: socket.socket, parse_error: Any) -> None:
+    def __init__(self, sock: socket.socket, parse_error: Callable[[str], Exception]) -> None:
         self._sock = sock
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=parse_error)
 
@@ -39,14 +40,15 @@ class Wire:
         parse_error = getattr(getattr(connection, "_parser", None), "parse_error", None)
         if hiredis is None or not isinstance(sock, socket.socket) or parse_error is None:
             return None
-        return cls(sock, parse_error)
+        told = getattr(connection, "told", not_here)
+        return cls(sock, lambda words: told(parse_error(words)))
 
     def ask(self, commands: Sequence[Sequence[Argument]], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Send commands in one go and return their replies, error replies too.
 
         `meanwhile` is called when they are on their way, and before the replies are waited for. Raises an `OSError` or
         a redis-py `ConnectionError` when the connection breaks, when the answer does not come in the socket's time, or
-        when the server says that it is not there yet.
+        when the server says that it is not there yet, or `NotHere` when another one is to be asked.
         """
         packed: list[bytes] = []
         size = 0

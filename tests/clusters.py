@@ -148,8 +148,9 @@ class Cluster(Fleet):
     def owner(self, key: str | int) -> Node:
         """Return the master that serves a key, or a slot, as the nodes that run agree."""
         slot = key if isinstance(key, int) else key_slot(key.encode())
-        [owner] = {node.owners()[slot] for node in self.running()}
-        return self._called(owner)
+        owners = {node.owners()[slot] for node in self.running()}
+        assert len(owners) == 1, f"the nodes name {owners}"
+        return self._called(owners.pop())
 
     def settle(self) -> None:
         """Wait until all nodes that run serve, agree who has which slot, and follow their masters."""

@@ -10,8 +10,9 @@ from typing import Any, Self
 from buraq.backend import Backend
 from buraq.cli.failures import Away
 from buraq.config import Config
-from buraq.events import Feed, Inbox
+from buraq.events import Inbox
 from buraq.inspector import Inspector
+from buraq.sharded_events import feed_of
 
 
 class Counts:
@@ -19,7 +20,7 @@ class Counts:
 
     def __init__(self, config: Config) -> None:
         self._backend = Backend(config)
-        self._feed = Feed(self._backend.server, config.events_channel)
+        self._feed = feed_of(self._backend)
         self._inspector = Inspector(self._backend)
         self._seen: Counter[str] = Counter()
         self._inbox: Inbox | None = None
@@ -56,7 +57,7 @@ class Counts:
     def __exit__(self, *exc_info: Any) -> None:
         self._feed.close()
         self._open.close()
-        self._backend.server.shared.close()
+        self._backend.close()
 
 
 def _type(data: str) -> str:

@@ -58,6 +58,8 @@ class Session:
     def config(self, **overrides: Any) -> Config:
         """Return the settings of the environment, with options over them. Raises `ConfigError`."""
         given = {"redis_url": self.url, "app": self.target, **overrides}
+        if self.url is not None:  # that very server, whatever the environment says of others
+            given |= {"redis_sentinels": "none", "redis_sentinel_master": "none", "redis_cluster": False}
         # An option that was not given says nothing; None as an override would say "none".
         return Config.from_env(**{field: value for field, value in given.items() if value is not None})
 
@@ -83,7 +85,8 @@ class Session:
     def use_url(self, app: Buraq, config: Config) -> Buraq:
         """Let --url win over what a target's own code says of the server; all else that it says holds."""
         if self.url is not None and app.config.redis_url != config.redis_url:
-            app.use(dataclasses.replace(app.config, redis_url=config.redis_url))
+            url = config.redis_url
+            app.use(dataclasses.replace(app.config, redis_url=url, redis_sentinels=(), redis_cluster=False))
         return app
 
 
@@ -91,11 +94,12 @@ class Session:
 def reached(backend: Backend) -> Iterator[None]:
     """Ask the server whether it is there, and say how to reach it whenever it is not. Raises `ServerUnreachable`."""
     try:
-        [pong] = backend.server.shared.commands([("PING",)])
-        if isinstance(pong, Exception):
-            raise pong
+        for shard in backend.shards:
+            [pong] = shard.server.shared.commands([("PING",)])
+            if isinstance(pong, Exception):
+                raise pong
         yield
     except Away as error:
         raise ServerUnreachable(backend.config.masked_url, str(error)) from error
     finally:
-        backend.server.shared.close()
+        backend.close()

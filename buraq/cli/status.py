@@ -15,7 +15,6 @@ from buraq.cli.session import Session
 from buraq.config import SETTINGS
 from buraq.inspector import Inspector, WorkerProcess
 from buraq.target import load
-from buraq.values import mask_url
 
 
 @click.command()
@@ -139,7 +138,7 @@ def _server(backend: Backend) -> dict[str, str]:
     said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     valkey = "valkey_version" in said
     return {
-        "url": mask_url(backend.config.redis_url),
+        "url": backend.config.masked_url,
         "name": "Valkey" if valkey else "Redis",
         "version": said.get("valkey_version" if valkey else "redis_version", "(unknown)"),
         "stream_name": backend.config.stream_name,

@@ -10,10 +10,10 @@ from redis.exceptions import RedisError
 
 from buraq.backend import Backend
 from buraq.connection import Link, Server, Unreachable
-from buraq.events import Feed
 from buraq.inspector import Inspector
 from buraq.metrics import QueueCollector
 from buraq.redaction import Redaction
+from buraq.sharded_events import feed_of
 from buraq.web.limits import RateLimit
 from buraq.web.streams import Streams
 from buraq.web.v1.call import dumps
@@ -30,7 +30,9 @@ class Probe:
     A thread asks: looking up a host name cannot be told to hurry. Callers that come together share one question.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, whole: bool = False) -> None:
+        """`whole`: it is a node of a cluster, and says whether the cluster works."""
+        self._whole = whole
         self._link: Link = server.link(PROBE_TIMEOUT)
         self._news = threading.Condition()
         self._asking = False
@@ -52,7 +54,10 @@ class Probe:
     def _ask(self) -> None:
         up = False
         try:
-            up = self._link.command("PING") in (b"PONG", "PONG", True)
+            if self._whole:
+                up = b"cluster_state:ok" in self._link.command("CLUSTER", "INFO")
+            else:
+                up = self._link.command("PING") in (b"PONG", "PONG", True)
         except (RedisError, *Unreachable):
             self._link.close()  # an error reply, like NOAUTH or LOADING, leaves it open
         finally:
@@ -67,11 +72,9 @@ class ApiState:
     """Nothing in it connects, starts a thread or is bound to this process before it is used."""
 
     def __init__(self, backend: Backend) -> None:
-        self.probe = Probe(backend.server)
+        self.probe = Probe(backend.server, whole=len(backend.shards) > 1)
         self.inspector = Inspector(backend)
-        self.streams = Streams(
-            Feed(backend.server, backend.config.events_channel), lambda: dumps(overview(backend, self.inspector))
-        )
+        self.streams = Streams(feed_of(backend), lambda: dumps(overview(backend, self.inspector)))
         self.redaction = Redaction(backend.config.redact_keys)
         self.rate_limit = RateLimit(backend.server, backend.names.limits)
 

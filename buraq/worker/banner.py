@@ -10,7 +10,6 @@ import gevent
 from buraq.connection import Unreachable
 from buraq.legacy import Leftovers
 from buraq.log import RateLimited
-from buraq.values import mask_url
 from buraq.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("buraq.worker")
 troubles = RateLimited(log)
 
-# What one worker process keeps open: fetch, settle, lease, promote, reclaim, control, shared link, producer.
-CONNECTIONS = 8
+# What one worker process keeps open: for each shard fetch, settle, lease, producer; and for each node promote, reclaim,
+# control, shared link.
+PER_SHARD, PER_NODE = 4, 4
 
 
 class Banner:
@@ -35,7 +35,7 @@ class Banner:
         worker = self._worker
         if full:
             self._show_server()
-        while not worker.lease.valid:
+        while not worker.standing.valid:
             gevent.sleep(0.02)
         log.info("consuming", extra={"worker": worker.name, "slots": worker.slots.concurrency})
 
@@ -50,7 +50,7 @@ class Banner:
                 )
                 break
             except Unreachable as error:
-                facts = {"server": mask_url(config.redis_url), "error": str(error)}
+                facts = {"server": config.masked_url, "error": str(error)}
                 troubles.warning("waiting for Redis (REDIS_URL or REDIS_ADDR)", extra=facts)
                 gevent.sleep(0.5)
         said = {**_info(server), **_info(memory), **_info(disk)}
@@ -58,7 +58,7 @@ class Banner:
         log.info(
             "connected",
             extra={
-                "server": mask_url(config.redis_url),
+                "server": config.masked_url,
                 "version": _version(said),
                 "durability": "AOF"
                 if said.get("aof_enabled") == "1"
@@ -71,12 +71,13 @@ class Banner:
                 "THE SERVER MAY EVICT TASKS: set maxmemory-policy to noeviction, or they vanish when memory is short",
                 extra={"eviction": policy},
             )
-        for queue in worker.queues_now():
+        for queue in worker.queues_now() if len(backend.shards) == 1 else ():  # the original knows no shards
             for stream, left in Leftovers(backend, queue).count().items():
                 log.warning(
                     "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
                     extra={"stream": stream, "entries": left},
                 )
+        nodes = len(config.redis_addrs) if config.redis_cluster else 1
         host, port = self._group.address[:2]
         log.info(
             "worker group",
@@ -85,7 +86,7 @@ class Banner:
                 "task_types": ",".join(sorted(worker.app.registry)) or "none",
                 "processes": options.processes,
                 "slots": options.concurrency,
-                "connections": CONNECTIONS * options.processes,
+                "connections": (PER_SHARD * len(backend.shards) + PER_NODE * nodes) * options.processes,
                 "metrics": f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}/metrics",
             },
         )

@@ -11,7 +11,7 @@ from gevent import monkey
 from buraq.backend import Backend
 from buraq.config import Config
 from buraq.connection import Unreachable
-from buraq.inspector import Inspector
+from buraq.shard_inspector import ShardInspector
 
 _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
@@ -51,10 +51,10 @@ class Farewells:
     def _end_lease(self, name: str, done: Any) -> None:
         try:
             backend = Backend(self._config)
-            with suppress(*Unreachable):
-                names = Inspector(backend).queues()
-                leases = [backend.names.queue(queue).leases for queue in names]
-                backend.server.shared.commands([("ZREM", key, name) for key in leases])
-            backend.server.shared.close()
+            for shard in backend.shards:
+                with suppress(*Unreachable):
+                    queues = ShardInspector(shard).queues()
+                    shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
+            backend.close()
         finally:
             done.release()

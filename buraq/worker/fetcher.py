@@ -102,6 +102,10 @@ class Fetcher(Loop):
                 self._make_groups(broker)
         if self._broken or time.monotonic() - self._reconciled > self._lease.ttl:
             self.reconcile()
+        self._fill()
+
+    def _fill(self) -> None:
+        """Fetch what free slots can start, or wait for work or for a slot."""
         free = self._free()
         if free <= 0 or self.held_up():
             self.room.clear()
@@ -301,7 +305,8 @@ class Fetcher(Loop):
         On the fetch connection: a fetch that is still under way there is answered before.
         """
         handed = 0
-        for broker in self.brokers:
+        # A lease may be held where no step has fetched yet.
+        for broker in dict.fromkeys((*self.brokers, *self._lease.brokers)):
             done = False
             while not done:
                 count, finished = self._link.call(broker.leave(self._lease.name))

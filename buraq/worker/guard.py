@@ -138,3 +138,42 @@ class Guard:
             return False
         self._said[what] = now
         return True
+
+
+class Follower:
+    """Stands in for the guard in one of several lease threads: one looks, and what all come to is written together."""
+
+    def __init__(self, guard: Guard, number: int, ends: list[tuple[float, bool]]) -> None:
+        """The one with the `number` 0 looks. `ends` holds until when each lease is, and whether its server answered."""
+        self.reports = guard.reports
+        self._guard = guard
+        self._number = number
+        self._ends = ends
+
+    def begin(self) -> None:
+        """Do as `Guard.begin`."""
+        if not self._number:
+            self._guard.begin()
+
+    def turn(self) -> None:
+        """Do as `Guard.turn`."""
+        self._guard.turn()
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the hub has been blocked for so long that the lease must go."""
+        return self._guard.gives_up
+
+    def pause(self) -> float:
+        """Return the seconds until the next look."""
+        return LOOK_EVERY if self._number else self._guard.pause()
+
+    def look(self) -> None:
+        """Do as `Guard.look`."""
+        if not self._number:
+            self._guard.look()
+
+    def renewed(self, until: float, reachable: bool) -> None:
+        """Write down until when all leases hold, and whether all servers answered."""
+        self._ends[self._number] = until, reachable
+        self._guard.renewed(min(end for end, _ in self._ends), all(reached for _, reached in self._ends))

@@ -7,6 +7,7 @@ Between two renewals the `Guard` looks from it at the hub and at the loops.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,7 @@ from redis.exceptions import ResponseError
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
 from buraq.scripts import Argument
-from buraq.worker.guard import Guard
+from buraq.worker.guard import Follower, Guard
 from buraq.worker.reports import Reports
 
 RENEWALS = 5  # in one LEASE_TTL
@@ -36,7 +37,7 @@ class Lease:
         name: str,
         ttl: float,
         facts: Callable[[], dict[str, Argument]],
-        guard: Guard | None = None,
+        guard: Guard | Follower | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`guard` looks from the thread, and says when to give up: somebody has to call its `turn`."""
@@ -54,7 +55,7 @@ class Lease:
         self._clock = clock
         self._stop = False
         self._done = False
-        self.guard = guard or Guard(Reports(name))
+        self.guard: Guard | Follower = guard or Guard(Reports(name))
         self.reports = self.guard.reports
         self._link: Link = server.link(min(2.0, ttl / 3))
 
@@ -102,6 +103,9 @@ class Lease:
 
     def start(self) -> None:
         """Begin to renew. Called from the hub's thread."""
+        # A hub imports what it looks names up with when it first does, under a lock that several hubs can wait for
+        # for ever. So that is done here, before there is a thread with a hub of its own.
+        socket.getaddrinfo("127.0.0.1", None)
         self.guard.begin()
         self._done = False
         monkey.get_original("_thread", "start_new_thread")(self._run, ())

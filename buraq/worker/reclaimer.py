@@ -14,7 +14,7 @@ from buraq.attempts import add as add_attempt
 from buraq.broker import RECLAIM_BATCH, Broker, Reclaimable
 from buraq.config import Config
 from buraq.connection import SharedLink
-from buraq.deadletters import DeadLetters
+from buraq.deadletters import ShardLetters
 from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
 from buraq.records import write
@@ -54,7 +54,7 @@ class Reclaimer(Loop):
         lease: Lease,
         brokers: Callable[[], tuple[Broker, ...]],
         reclaimed: Callable[[int, int], None],
-        letters: Callable[[str], DeadLetters],
+        letters: Callable[[str], ShardLetters],
         config: Config,
     ) -> None:
         super().__init__()

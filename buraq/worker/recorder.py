@@ -21,15 +21,18 @@ class Recorder:
         history: int,
         clock_ahead_ms: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
+        completed_a_second: int = COMPLETED_A_SECOND,
     ) -> None:
-        """`history` is how many records are kept, 0 for none; `clock_ahead_ms` how far the server's clock is ahead."""
+        """`history` is how many records are kept, 0 for none; `clock_ahead_ms` how far the server's clock is ahead. Of
+        completed tasks at most `completed_a_second` are kept.
+        """
         self._worker = worker
         self._history = history
         self._clock_ahead_ms = clock_ahead_ms
         self._clock = clock
         self._wall = time.time() - time.monotonic()
         self._second = 0.0  # when the present second began
-        self._left = COMPLETED_A_SECOND  # completed tasks that may be kept in it
+        self._most = self._left = completed_a_second  # completed tasks that may be kept in it
 
     @property
     def _ahead(self) -> float:
@@ -62,7 +65,7 @@ class Recorder:
             return self._sums(batch)
         now = self._clock()
         if now - self._second >= 1.0:
-            self._second, self._left = now, COMPLETED_A_SECOND
+            self._second, self._left = now, self._most
         kept = batch[: self._left]
         self._left -= len(kept)
         for delivery in kept:

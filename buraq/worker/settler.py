@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 from buraq.broker import BATCH_BYTES, SETTLE_BATCH, Broker, Settled
 from buraq.connection import Link, Server, Unreachable
 from buraq.keys import DEFAULT_QUEUE
-from buraq.scripts import Call, load
+from buraq.scripts import Call
 from buraq.task import COMPLETED, Completed, Dead, Delivery, Duplicate, Outcome, Retried
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
@@ -142,7 +142,7 @@ class Settler(Loop):
         announcements = self._announcements(started) if self._watched else []
         if announcements and not self._loaded:
             # Were it missing where the others are not, it would run after them: Completed before Processing.
-            self._link.commands([("SCRIPT", "LOAD", load("announce").source)])
+            self._link.commands([("SCRIPT", "LOAD", self._broker(DEFAULT_QUEUE).script("announce").source)])
             self._loaded = True
         calls = [*announcements, *self._round.calls]
         replies = self._link.calls(calls, self._make_next) if calls else []
@@ -164,10 +164,9 @@ class Settler(Loop):
         return Round(self._number, groups, calls, sum(len(group.batch) for group in groups))
 
     def _somebody_listens(self) -> bool:
-        channel = self._broker(DEFAULT_QUEUE).channel
-        exact, patterns = self._link.commands([("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")])
-        unknown = isinstance(exact, ResponseError) or isinstance(patterns, ResponseError)
-        return unknown or exact[1] > 0 or patterns > 0
+        exact, *patterns = self._link.commands(self._broker(DEFAULT_QUEUE).listeners())
+        unknown = any(isinstance(reply, ResponseError) for reply in (exact, *patterns))
+        return unknown or exact[1] > 0 or any(patterns)
 
     def _call(self, group: Group, number: int) -> Call:
         for delivery in group.batch:

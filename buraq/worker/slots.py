@@ -6,7 +6,7 @@ import contextvars
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -69,6 +69,7 @@ class Slots:
         self._run_in_child = run_in_child or self._execute
         self._cpu_processes = cpu_processes
         self._lease = lease
+        self.leases: Sequence[Lease] = (lease,)  # by shard
         self._ended = ended
         self._started = started
         self._room = room
@@ -81,6 +82,16 @@ class Slots:
         self._greenlets: list[gevent.Greenlet[..., None]] = []
         self._running: defaultdict[str, int] = defaultdict(int)  # by task type, those with a limit
         self._held: defaultdict[str, deque[tuple[float, Delivery]]] = defaultdict(deque)
+
+    def share(
+        self,
+        leases: Sequence[Lease],
+        ended: Callable[[Delivery, Outcome, int], None],
+        started: Callable[[Delivery, int], None],
+        room: Callable[[], None],
+    ) -> None:
+        """Work for several shards, each with a lease of its own."""
+        self.leases, self._ended, self._started, self._room = leases, ended, started, room
 
     @property
     def free(self) -> int:
@@ -184,7 +195,7 @@ class Slots:
         except Undecodable as error:
             self.end(delivery, Dead("undecodable", str(error)), slot)
             return
-        lease, function = self._lease, self._app.registry.get(task.type)
+        lease, function = self.leases[delivery.queue.shard], self._app.registry.get(task.type)
         outcome: Outcome | None = None
         if self.stopping or delivery.epoch != lease.epoch or begun >= lease.until:
             outcome = RELEASED
@@ -226,12 +237,12 @@ class Slots:
 
     def _claim(self, delivery: Delivery, task: Task) -> Outcome | None:
         """Ask whose idempotency key it is: the task came by a plain XADD, so nobody has asked yet."""
-        backend = self._app.backend
-        call = backend.broker(delivery.queue.name).duplicate(delivery, task)
+        shard = self._app.backend.shards[delivery.queue.shard]
+        call = shard.broker(delivery.queue.name).duplicate(delivery, task)
         gone: Outcome = RELEASED  # what will be found to be no longer ours
         while not self.stopping:
             try:
-                said = backend.server.shared.call(call)
+                said = shard.server.shared.call(call)
             except (*Unreachable, ResponseError) as error:
                 if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
                     log.warning("idempotency key cannot be asked: the task runs", extra={"error": str(error)})

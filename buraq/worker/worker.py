@@ -11,35 +11,27 @@ import gevent
 from gevent.event import Event
 
 from buraq.app import Buraq
-from buraq.broker import Broker
-from buraq.connection import SharedLink
-from buraq.deadletters import DeadLetters
 from buraq.keys import DEFAULT_QUEUE
 from buraq.metrics import TaskMetrics
 from buraq.task import Delivery
-from buraq.worker.accounts import Accounts
 from buraq.worker.board import Row
-from buraq.worker.children import Children, cohort_of
+from buraq.worker.children import Children
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
 from buraq.worker.guard import Guard
-from buraq.worker.holdings import Holdings
+from buraq.worker.lane import Lane, Standing, guards_of
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
-from buraq.worker.promoter import Promoter
-from buraq.worker.reclaimer import Reclaimer
-from buraq.worker.recorder import Recorder
 from buraq.worker.reports import Reports
 from buraq.worker.sandbox import Origin
 from buraq.worker.settler import Settler
+from buraq.worker.sharing import Budget
 from buraq.worker.slots import RELEASED, Slots
 
 log = logging.getLogger(__name__)
 
 SETTLE_GRACE = 2.0  # seconds at the end of a stop for writing the last outcomes
-UNSETTLED_MOST = 1000  # outcomes that are not written yet
-_BURST_BLOCK = 0.05
 _TURN = 0.05  # seconds between two signs of the hub
 
 
@@ -82,16 +74,20 @@ class Worker:
         self._queues = tuple(queues)
         self._on_death = on_death
         self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self._talking: list[gevent.Greenlet[..., None]] = []  # those of the fetchers and settlers
         self._room = Event()  # set when a slot frees, and when outcomes are written
-        self.holdings = Holdings()
         self.facts = Facts(concurrency or config.worker_count, self._in_flight, config.lease_ttl)
         self.guard = Guard(Reports(self.name), config.max_blocked, loops=lambda: self.loops, row=row)
-        self.lease = Lease(backend.server, self.name, config.lease_ttl, self.facts.read, self.guard)
         processes = cpu_processes or config.cpu_processes
         self.children = Children(app, origin, processes, lambda: self.slots.stopping) if origin else None
-        self._accounts = Accounts(self.metrics, app.registry, self.facts.done)
-        recorder = Recorder(self.name, config.history_length, lambda: self.lease.clock_ahead_ms)
-        self.settler = Settler(backend.server, self.name, self.holdings, backend.broker, self._confirmed, recorder)
+        self.lanes = tuple(
+            Lane(self, shard, self.facts.read if not shard.number else dict, guard)
+            for shard, guard in zip(backend.shards, guards_of(self.guard, len(backend.shards)), strict=True)
+        )
+        # Of the first shard, which on one server is the only one.
+        first = self.lanes[0]
+        self.lease, self.holdings, self.settler = first.lease, first.holdings, first.settler
+        self.standing: Lease | Standing = self.lease
         self.slots = Slots(
             app,
             self.lease,
@@ -104,54 +100,37 @@ class Worker:
             run_in_child=self.children.run if self.children else None,
             cpu_processes=processes,
         )
-        self.fetcher = Fetcher(
-            backend.server,
-            self.lease,
-            self.holdings,
-            free=lambda: self.slots.free,
-            dispatch=self.slots.dispatch,
-            hand_back=lambda delivery: self.slots.end(delivery, RELEASED, 0),
-            room=self._room,
-            batch=config.fetch_batch_size,
-            block=_BURST_BLOCK if burst else config.block_timeout,
-            cohort=cohort_of(self.slots.concurrency) if self.children else 1,
+        if len(self.lanes) == 1:
+            first.fetch(self._room, None)
+        else:
+            self._share_slots()
+        self.fetcher, self.promoter, self.reclaimer = first.fetcher, first.promoter, first.reclaimer
+        self.control = Control(self)
+        self.loops: tuple[Loop, ...] = (*(loop for lane in self.lanes for loop in lane.loops), self.control)
+
+    def _share_slots(self) -> None:
+        """Have the slots work for several shards."""
+        leases, settlers = [lane.lease for lane in self.lanes], [lane.settler for lane in self.lanes]
+        self.standing = Standing(leases)
+        budget = Budget(lambda: self.slots.free, self.slots.concurrency, len(self.lanes))
+        self.slots.share(
+            leases,
+            ended=lambda delivery, outcome, slot: settlers[delivery.queue.shard].ended(delivery, outcome, slot),
+            started=lambda delivery, slot: settlers[delivery.queue.shard].started(delivery, slot),
+            room=budget.room,
         )
-        # What has run and is not written runs again after a crash: not too much of that.
-        self.fetcher.paused = None  # the control looks which queues are
-        self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
-        # One each: on one they all share, a server that hangs would have each wait for the others' timeouts too, and
-        # the health answer would take loops that wait for loops that have died.
-        self._links = [SharedLink(backend.server) for _ in range(3)]
-        self.promoter = Promoter(self._links[0], self._covered, self._look_again)
-        self.reclaimer = Reclaimer(
-            self._links[1],
-            self.lease,
-            self._covered,
-            reclaimed=lambda again, buried: self.metrics.reclaimed(again + buried),
-            letters=lambda queue: DeadLetters(backend, queue),
-            config=config,
-        )
-        self.control = Control(self, self._links[2])
-        self.loops: tuple[Loop, ...] = (self.fetcher, self.settler, self.promoter, self.reclaimer, self.control)
+        for lane in self.lanes:
+            lane.fetch(Event(), budget)
 
     # -- what the parts tell each other
-
-    def _covered(self) -> tuple[Broker, ...]:
-        return self.lease.covered
 
     def _in_flight(self) -> int:
         return self.slots.load
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Have a burst look twice more before it is done."""
-        self.fetcher.quiet_walks = 0
-
-    def _confirmed(self, batch: list[Delivery], gone: frozenset[int], sure: bool) -> None:
-        if batch[0].started:
-            self.worked += len(batch)
-        self._room.set()
-        self._look_again()  # what they enqueued may be waiting since
-        self._accounts.confirmed(batch, gone, sure)
+        for lane in self.lanes:
+            lane.fetcher.quiet_walks = 0
 
     def _known_elsewhere(self, delivery: Delivery) -> bool:
         """Say whether a live worker process knows the type of a task that this one does not."""
@@ -167,15 +146,19 @@ class Worker:
         return [DEFAULT_QUEUE, *sorted((declared | self.control.seen) - {DEFAULT_QUEUE})]
 
     def start(self) -> None:
-        """Start the loops and the lease thread. Does not block."""
-        self.lease.brokers = tuple(self.app.backend.broker(name) for name in self.queues_now())
-        self.lease.start()
+        """Start the loops and the lease threads. Does not block."""
+        for lane in self.lanes:
+            lane.lease.brokers = tuple(lane.shard.broker(name) for name in self.queues_now())
+            lane.lease.start()
         self._greenlets = [gevent.spawn(self._turn)]
         for loop in self.loops:
-            self._greenlets.append(gevent.spawn(self._supervised, loop))
+            greenlet = gevent.spawn(self._supervised, loop)
+            self._greenlets.append(greenlet)
+            if isinstance(loop, Fetcher | Settler):
+                self._talking.append(greenlet)
 
     def _turn(self) -> None:
-        """Show the lease thread that the hub turns."""
+        """Show the lease threads that the hub turns."""
         while True:
             now = time.monotonic()
             self.facts.lag.note(now, max(0.0, now - self.guard.turned - _TURN))
@@ -197,15 +180,7 @@ class Worker:
     @property
     def done(self) -> bool:
         """Whether a burst has worked off all that there was."""
-        return (
-            self.burst
-            and self.control.looked
-            and self.fetcher.brokers == self.promoter.brokers == self.lease.brokers
-            and self.fetcher.quiet_walks >= 2
-            and self.promoter.quiet_rounds >= 1
-            and not len(self.holdings)
-            and not self.settler.pending
-        )
+        return self.burst and self.control.looked and all(lane.done for lane in self.lanes)
 
     def stop(
         self, grace: float, hurry: Callable[[], bool] = lambda: False, tick: Callable[[], None] = lambda: None
@@ -218,10 +193,11 @@ class Worker:
         """
         deadline = time.monotonic() + grace
         self.facts.status = "draining"
-        for loop in (self.fetcher, self.promoter, self.reclaimer):
-            loop.stop()
+        for lane in self.lanes:
+            for loop in (lane.fetcher, lane.promoter, lane.reclaimer):
+                loop.stop()
         self.slots.stop()
-        self._quietly(self.fetcher.wake)
+        self._quietly(*(lane.fetcher.wake for lane in self.lanes))
         while self.slots.load and time.monotonic() < deadline and not hurry():
             tick()
             gevent.sleep(0.02)
@@ -230,34 +206,42 @@ class Worker:
             self.slots.kill()
         if self.children is not None:
             self.children.close()
-        for delivery in list(self.holdings.known.values()):
-            self.slots.end(delivery, RELEASED, 0)
+        for lane in self.lanes:
+            for delivery in list(lane.holdings.known.values()):
+                self.slots.end(delivery, RELEASED, 0)
         settled_by = time.monotonic() + SETTLE_GRACE
-        while self.settler.pending and time.monotonic() < settled_by:
+        while any(lane.settler.pending for lane in self.lanes) and time.monotonic() < settled_by:
             tick()
             gevent.sleep(0.01)
-        self.settler.stop()
+        for lane in self.lanes:
+            lane.settler.stop()
+            lane.lease.stop()
         self.control.stop()
-        self.lease.stop()
-        # Fetcher and settler: their connections must be at rest. A read that was on its way is woken again.
-        while not all(one.ready() for one in self._greenlets[1:3]) and time.monotonic() < settled_by:
-            self._quietly(self.fetcher.wake)
-            gevent.joinall(self._greenlets[1:3], timeout=0.1)
-        while not self.lease.stopped and time.monotonic() < settled_by:
+        # Their connections must be at rest. A read that was on its way is woken again.
+        while not all(one.ready() for one in self._talking) and time.monotonic() < settled_by:
+            self._quietly(*(lane.fetcher.wake for lane in self.lanes))
+            gevent.joinall(self._talking, timeout=0.1)
+        while not all(lane.lease.stopped for lane in self.lanes) and time.monotonic() < settled_by:
             gevent.sleep(0.01)
-        self.left = self._quietly(self.fetcher.leave)
+        self.left = self._quietly(*(lane.fetcher.leave for lane in self.lanes))
         gevent.killall(self._greenlets, timeout=1.0)
-        self.settler.close()
-        for link in self._links:
-            link.close()
+        for lane in self.lanes:
+            lane.settler.close()
+            for link in lane.links:
+                link.close()
         self.metrics.flush()
         return running
 
-    def _quietly(self, farewell: Callable[[], object]) -> bool:
-        """Take a last step that nobody depends on: when Redis is away the lease runs out instead.
+    def _quietly(self, *farewells: Callable[[], object]) -> bool:
+        """Take last steps that nobody depends on, side by side: when Redis is away the lease runs out instead.
 
-        Returns whether it was taken.
+        Returns whether all were taken.
         """
+        leaving = [gevent.spawn(self._take_leave, farewell) for farewell in farewells]
+        gevent.joinall(leaving)
+        return all(one.value for one in leaving)
+
+    def _take_leave(self, farewell: Callable[[], object]) -> bool:
         try:
             with gevent.Timeout(SETTLE_GRACE):
                 farewell()

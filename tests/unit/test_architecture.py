@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
     "version errors values setting config keys retry task options log attempts groups records redaction statistics",
-    "scripts wire connection",
-    "broker batch producer events backend inspector newest deadletters pauses audit operations history known browse "
-    "legacy handle",
+    "scripts lookup wire connection sentinels clusters",
+    "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
+    "operations history known browse legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -24,12 +24,16 @@ RANKS = [
 # Inside the first rank, from what stands to the left; inside the others, only what is named here.
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
-    "wire": {"scripts"},
-    "connection": {"scripts", "wire"},
+    "wire": {"scripts", "lookup"},
+    "connection": {"scripts", "lookup", "wire"},
+    "sentinels": {"lookup", "connection"},
+    "clusters": {"lookup", "connection"},
     "batch": {"broker"},
     "producer": {"broker", "batch"},
     "backend": {"broker", "producer"},
-    "inspector": {"broker", "backend"},
+    "sharded_events": {"events", "backend"},
+    "shard_inspector": {"broker", "backend"},
+    "inspector": {"backend", "shard_inspector"},
     "newest": {"backend"},
     "deadletters": {"broker", "backend"},
     "pauses": {"backend"},

@@ -32,6 +32,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "redis_addrs": ("localhost:6379",),
         "redis_sentinels": (),
         "redis_sentinel_master": None,
+        "redis_sentinel_password": "",
         "redis_ssl_cert_reqs": "required",
         "durability": {"kind": "memory", "replicas": 0},
         "stream_name": "buraq_tasks",
@@ -242,15 +243,9 @@ def test_a_wrong_address_of_a_server_is_refused_in_each_list(wrong: str) -> None
 
 
 def test_cluster_nodes_and_sentinels_are_lists_with_their_usual_ports() -> None:
-    env = {
-        "REDIS_CLUSTER": "true",
-        "REDIS_URL": "redis://a",
-        "REDIS_ADDRS": "a:7000, b ,",
-        "REDIS_SENTINELS": "s1,s2:1",
-        "REDIS_SENTINEL_MASTER": "main",
-    }
-    config = Config.from_env(env)
+    config = Config.from_env({"REDIS_CLUSTER": "true", "REDIS_URL": "redis://a", "REDIS_ADDRS": "a:7000, b ,"})
     assert (config.redis_cluster, config.redis_addrs) == (True, ("a:7000", "b:6379"))
+    config = Config.from_env({"REDIS_SENTINELS": "s1,s2:1", "REDIS_SENTINEL_MASTER": "main"})
     assert config.redis_sentinels == ("s1:26379", "s2:1")
     assert config.redis_sentinel_master == "main"
 
@@ -266,6 +261,25 @@ def test_sentinels_and_their_master_are_set_together(env: dict[str, str], missin
     with pytest.raises(ConfigError) as caught:
         Config.from_env(env)
     assert caught.value.variable == missing
+
+
+@pytest.mark.parametrize(
+    ("env", "wrong"),
+    [
+        ({"REDIS_URL": "unix:///run/redis.sock"}, "REDIS_URL"),
+        ({"REDIS_URL": "embedded:///var/lib/queue"}, "REDIS_URL"),
+        ({"REDIS_CLUSTER": "true"}, "REDIS_CLUSTER"),
+    ],
+)
+def test_what_sentinels_cannot_watch_is_refused(env: dict[str, str], wrong: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env({"REDIS_SENTINELS": "s1", "REDIS_SENTINEL_MASTER": "main", **env})
+    assert caught.value.variable == wrong
+
+
+def test_with_sentinels_it_is_they_who_are_shown() -> None:
+    config = Config.from_env({"REDIS_SENTINELS": "s1,s2", "REDIS_SENTINEL_MASTER": "main", "REDIS_URL": "redis://:x@a"})
+    assert config.masked_url == "main of the sentinels s1:26379,s2:26379"
 
 
 # --- Names

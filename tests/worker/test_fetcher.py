@@ -656,6 +656,13 @@ def test_leaving_hands_back_what_is_pending_and_forgets_the_process(
     assert redis.xinfo_consumers(keys.streams["n"], GROUP) == []
 
 
+def test_who_leaves_before_the_first_fetch_forgets_the_process_too(
+    app: Buraq, redis: Redis, lease: Lease, keys: QueueKeys
+) -> None:
+    assert Fetching(app, lease).fetcher.leave() == 0
+    assert redis.zrange(keys.leases, 0, -1) == []
+
+
 def test_what_comes_while_it_stops_is_handed_back(app: Buraq, proxied: Fetching, proxy: Proxy) -> None:
     add(app, "t1", priority="high")
     stall = proxy.hit_next("stall", lambda request: is_fetch(request) and b"_suspects" not in request)

@@ -13,7 +13,7 @@ from buraq.config import Config
 from buraq.log import configure
 from buraq.worker.board import Board, Row
 from buraq.worker.executor import run_task
-from buraq.worker.guard import BLOCKED_AFTER, LOOK_EVERY, Guard
+from buraq.worker.guard import BLOCKED_AFTER, LOOK_EVERY, Follower, Guard
 from buraq.worker.loop import Loop
 from buraq.worker.reports import Reports
 from buraq.worker.worker import Worker
@@ -318,3 +318,29 @@ def test_a_fetch_that_blocks_for_a_minute_is_given_more(app: Buraq) -> None:
 
     assert Worker(patient).fetcher.patience == 68
     assert Config().block_timeout == 2.0
+
+
+# --- Several leases -----------------------------------------------------------------------------
+
+
+def test_of_several_lease_threads_one_looks_and_all_of_them_give_up() -> None:
+    watched = Watched(max_blocked=2.0)
+    ends = [(0.0, False)] * 2
+    first, second = Follower(watched.guard, 0, ends), Follower(watched.guard, 1, ends)
+    watched.clock.now += 3.0
+    second.look()
+    assert (watched.row.read().blocked, second.gives_up) == (0.0, True)
+    first.look()
+    assert (watched.row.read().blocked, first.gives_up) == (3.0, True)
+
+
+def test_of_several_leases_the_row_shows_the_one_that_ends_first() -> None:
+    watched = Watched()
+    ends = [(0.0, False)] * 2
+    first, second = Follower(watched.guard, 0, ends), Follower(watched.guard, 1, ends)
+    first.renewed(1010.0, True)
+    assert (watched.row.read().lease_until, watched.row.read().reachable) == (0.0, False)
+    second.renewed(1008.0, True)
+    assert (watched.row.read().lease_until, watched.row.read().reachable) == (1008.0, True)
+    second.renewed(1008.0, False)
+    assert (watched.row.read().lease_until, watched.row.read().reachable) == (1008.0, False)

@@ -12,7 +12,7 @@ from redis import Redis
 from buraq.app import Buraq
 from buraq.broker import RECLAIM_BATCH
 from buraq.config import Config
-from buraq.deadletters import DeadLetters
+from buraq.deadletters import ShardLetters
 from buraq.keys import QueueKeys
 from buraq.worker.lease import Lease
 from buraq.worker.reclaimer import FOREIGN_IDLE_MS, MOST_DEATHS, Reclaimer, target_of
@@ -55,7 +55,7 @@ class Reclaiming:
             lease,
             lambda: lease.covered,
             reclaimed=lambda again, buried: self.took.append((again, buried)),
-            letters=lambda queue: DeadLetters(backend, queue),
+            letters=lambda queue: ShardLetters(backend.shards[0], queue),
             config=Config(**settings),
         )
 

@@ -9,24 +9,14 @@ import ujson
 from flask import Response
 from werkzeug.exceptions import NotFound
 
-from buraq.backend import Backend
-from buraq.browse import Budget
-from buraq.deadletters import DeadLetter, DeadLetters, Filter, of_fields
-from buraq.newest import Place, newest_first
+from buraq.browse import Budget, newest_letters
+from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.newest import Place
 from buraq.web.v1.call import Call, answer, at, dumps, refuse
 from buraq.web.v1.show import letter, letter_detail
 from buraq.web.v1.tasks import read_cursor, write_cursor
 
 GROUPS = 500
-
-
-def newest(
-    backend: Backend, queues: list[str], after: Place | None = None, first: int = 50
-) -> Iterator[tuple[Place, int, DeadLetter]]:
-    """Go through the dead letters of queues, the newest first."""
-    streams = {queue: backend.names.queue(queue).dlq for queue in queues}
-    for one in newest_first(backend, streams, after, first):
-        yield one.place, one.size, of_fields(one.place.entry, one.fields)
 
 
 def list_letters(call: Call) -> Response:
@@ -38,7 +28,7 @@ def list_letters(call: Call) -> Response:
     wanted, items = Filter.of(query), []
     after = Place(*cursor) if cursor else None
     place, more, budget = after, False, Budget()
-    for place, size, dead in newest(call.backend, queues, after, query["limit"]):
+    for place, size, dead in newest_letters(call.backend.parts(queues), after, query["limit"]):
         if wanted.fits(dead):
             items.append(letter(place.queue, dead, call.state.redaction))
         if more := not budget.spend(size) or len(items) == query["limit"]:
@@ -64,8 +54,8 @@ def find(call: Call) -> tuple[str, DeadLetter]:
 
 
 def valid_entry(entry: str) -> bool:
-    """Whether a text is the id of an entry."""
-    ms, dash, seq = entry.partition("-")
+    """Whether a text is the id of an entry, in a cluster with its shard before it."""
+    ms, dash, seq = entry.rpartition("/")[2].partition("-")
     return bool(dash) and all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (ms, seq))
 
 

@@ -143,6 +143,9 @@ def warnings(server: dict[str, Any], config: Config) -> list[dict[str, str]]:
     if limit and used and used > 0.9 * limit:
         text = f"The server uses {100 * used // limit} % of the memory that it may: soon it takes no more tasks."
         found.append(_warning("warning", text, "Raise maxmemory, or work off what waits."))
+    if config.redis_cluster:
+        text = "Of the servers of this cluster only the one of the first shard is shown and looked at here."
+        found.append(_warning("warning", text, "Look at the others with INFO."))
     if not config.api_key and not config.read_only:
         text = "API_KEY is not set: changes are taken from loopback only."
         found.append(_warning("warning", text, "Set API_KEY, or READ_ONLY=true."))

@@ -77,8 +77,8 @@ def find(call: Call) -> KnownTask:
 
 def shown(call: Call, known: KnownTask) -> dict[str, Any]:
     """Return a task with all that is kept of it, what it returned included."""
-    keys = call.backend.names.queue(known.queue)
-    [raw] = call.backend.server.shared.commands([("GET", keys.result(known.task.id))])
+    shard = call.backend.shard_of(known.task.idempotency_key or known.task.id)
+    [raw] = shard.server.shared.commands([("GET", shard.names.queue(known.queue).result(known.task.id))])
     result, has_result = None, isinstance(raw, bytes)
     if isinstance(raw, bytes):
         try:

@@ -1,0 +1,111 @@
+"""What does a failover lose? Producers enqueue without a pause, the primary dies or is cut off, a replica takes over.
+
+`python -m benchmarks.failover [--runs 5]` prints a Markdown table: for each fault and each setting how many
+tasks were accepted, how many of those the new primary does not have (least, median, most), and how many calls were
+refused. Whether a task is there is read from the index of the new primary, not asked of Buraq.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import os
+import statistics
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import gevent
+
+from buraq import Buraq
+from buraq.errors import QueueUnavailable
+from tests.replicas import Replica, Replicated
+from tests.servers import RUN, eventually
+
+PRODUCERS = 16
+LOAD_S, CUT_S = 2.0, 4.0  # seconds before the fault; seconds for which a primary is cut off before it is replaced
+INDEX = "buraq_tasks:index"
+
+
+class Outcome(NamedTuple):
+    """What one run saw."""
+
+    accepted: int
+    lost: int
+    refused: int
+
+
+def killed(servers: Replicated) -> None:
+    """The primary is killed."""
+
+
+def cut_off(servers: Replicated) -> None:
+    """The primary is cut off from its replicas, and not from its clients, until one of them is promoted."""
+    servers.freeze()
+    gevent.sleep(CUT_S)
+
+
+def has(replica: Replica) -> int:
+    """Return how many bytes of its primary's writes a replica has."""
+    with replica.client() as client:
+        return int(client.info("replication")["slave_repl_offset"])
+
+
+def run(fault: Callable[[Replicated], None], min_replicas: int, durability: str) -> Outcome:
+    """Have tasks enqueued on a primary with two replicas until it is replaced, and count what is gone."""
+    with Replicated(2, aof=True, min_replicas=min_replicas, max_lag=1) as servers:
+        queue = Buraq(redis_url=servers.primary.url, durability=durability, enqueue_timeout="500ms")
+        accepted: list[str] = []
+        refused: list[str] = []
+
+        def produce() -> None:
+            while True:
+                try:
+                    accepted.append(queue.enqueue("task", {}).id)
+                except QueueUnavailable as error:
+                    refused.append(error.task_ids[0])
+
+        producers = [gevent.spawn(produce) for _ in range(PRODUCERS)]
+        gevent.sleep(LOAD_S)
+        fault(servers)
+        servers.primary.kill()
+        # As sentinels and clusters do: WAIT was answered when any one of them had it.
+        servers.replicas.sort(key=has, reverse=True)
+        promoted = servers.fail_over()
+        gevent.killall(producers)
+        with promoted.client() as client:
+            eventually(lambda: client.info("replication")["role"] == "master")
+            there = {str(name) for name in client.hkeys(INDEX)}
+    return Outcome(len(accepted), len(set(accepted) - there), len(refused))
+
+
+def rows(runs: int) -> Iterator[str]:
+    """Yield the table, line by line."""
+    yield "| fault | `min-replicas-to-write` | `DURABILITY` | accepted | lost: least, median, most | refused |"
+    yield "|---|---|---|---|---|---|"
+    for fault in (killed, cut_off):
+        for min_replicas in (0, 1):
+            for durability in ("memory", "replica:1"):
+                seen = [run(fault, min_replicas, durability) for _ in range(runs)]
+                lost = sorted(one.lost for one in seen)
+                accepted = statistics.median(one.accepted for one in seen)
+                refused = statistics.median(one.refused for one in seen)
+                yield (
+                    f"| {fault.__name__.replace('_', ' ')} | {min_replicas} | {durability} | {accepted:,.0f} | "
+                    f"{lost[0]:,}, {statistics.median(lost):,.0f}, {lost[-1]:,} | {refused:,.0f} |"
+                )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--runs", type=int, default=5, help="runs of each setting (5)")
+    os.environ.setdefault(RUN, uuid.uuid4().hex)
+    with suppress(KeyboardInterrupt):
+        for line in rows(options.parse_args().runs):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

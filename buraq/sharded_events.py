@@ -1,0 +1,99 @@
+"""The events of a cluster: those of all shards, heard by one thread and kept in one ring."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from buraq.backend import Backend
+from buraq.clusters import ShardServer
+from buraq.connection import Server
+from buraq.events import ANSWER_TIMEOUT, QUIET, RING_SIZE, TICK, Feed, Inbox, View
+from buraq.lookup import NotHere
+
+_MESSAGE, _ENDED = b"smessage", b"sunsubscribe"
+_AT_ONCE = 200  # messages between two moments at which others may run
+
+
+class ShardedFeed(Feed):
+    """Hears the channel of each shard, on one connection to each node.
+
+    Each shard's events come in order; those of different ones do not, and no two processes hear them in the same order.
+    So whoever comes back after an event is told that some may be missing.
+    """
+
+    def __init__(self, sources: Sequence[tuple[ShardServer, str]], size: int = RING_SIZE) -> None:
+        super().__init__(sources[0][0], sources[0][1], size)
+        self._sources = sources
+
+    def _inbox(self, view: View, after: int | None) -> Inbox:
+        if after is None:
+            return super()._inbox(view, after)
+        return Inbox(self, view, self.ring.later_than(after), after, gap=True)
+
+    def _listen(self) -> None:
+        """Subscribe at all nodes and take in messages until it is over. Raises when one connection breaks."""
+        connections: dict[tuple[str, int], Any] = {}
+        try:
+            for server, channel in self._sources:
+                place = server.cluster.owner(server.slot)
+                if place not in connections:
+                    connections[place] = server.connection(ANSWER_TIMEOUT)
+                connections[place].send_command("SSUBSCRIBE", channel)
+                connections[place].read_response()
+            with self.news:
+                if self._broken:
+                    self.ring.append(None)
+                self._live = True
+                self.news.notify_all()
+            self._take_in_all(list(connections.values()))
+        finally:
+            for connection in connections.values():
+                connection.disconnect()
+
+    def _take_in_all(self, connections: list[Any]) -> None:
+        ready = select.poll()
+        by_file = {connection._sock.fileno(): connection for connection in connections}
+        for file in by_file:
+            ready.register(file, select.POLLIN)
+        heard_at = dict.fromkeys(by_file, time.monotonic())
+        asked: set[int] = set()
+        while not self._done():
+            for file, _ in ready.poll(TICK * 1000):
+                heard_at[file] = time.monotonic()
+                asked.discard(file)
+                self._take_in_what_is_there(by_file[file])
+            for file, connection in by_file.items():
+                silent = time.monotonic() - heard_at[file]
+                if silent > QUIET + ANSWER_TIMEOUT:
+                    raise TimeoutError("a node of the cluster is silent")
+                if silent > QUIET and file not in asked:
+                    connection.send_command("PING")
+                    asked.add(file)
+            # Where messages come faster than they are read, no read ever waits, and no greenlet would run.
+            time.sleep(0)
+
+    def _take_in_what_is_there(self, connection: Any) -> None:
+        messages: list[bytes] = []
+        while not messages or connection.can_read(0):
+            reply = connection.read_response(timeout=ANSWER_TIMEOUT)
+            if reply[0] == _ENDED:
+                raise NotHere("a shard has moved to another node")
+            messages.append(reply[2] if reply[0] == _MESSAGE else b"")
+            if len(messages) == _AT_ONCE:
+                break  # the rest is there still: others may run before
+        with self.news:
+            if not self._closed:
+                for raw in messages:
+                    if raw:
+                        self.ring.append(raw)
+                self.news.notify_all()
+
+
+def feed_of(backend: Backend) -> Feed:
+    """Return the events of a backend as one process hears them."""
+    sources: list[tuple[Server, str]] = [(shard.server, shard.channel) for shard in backend.shards]
+    of_shards = [(server, channel) for server, channel in sources if isinstance(server, ShardServer)]
+    return ShardedFeed(of_shards) if of_shards else Feed(*sources[0])

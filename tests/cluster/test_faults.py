@@ -1,0 +1,133 @@
+"""Masters die and slots move under load: what was accepted, and replicated, is run, and nobody is restarted."""
+
+import gevent
+import pytest
+
+from buraq import Buraq
+from buraq.config import Config
+from tests.cluster.conftest import left_over, settings_of
+from tests.clusters import Cluster
+from tests.faults.conftest import group, ledger  # noqa: F401  fixtures
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def redis():
+    """The session's server is not used here."""
+
+
+class Load:
+    """Producers that enqueue without a pause, and remember what was accepted."""
+
+    def __init__(self, queue, producers=4):
+        self.accepted = []
+        self._queue = queue
+        self._greenlets = [gevent.spawn(self._run) for _ in range(producers)]
+
+    def _run(self):
+        while True:
+            self.accepted.append(self._queue.enqueue("nap", {"seconds": 0.01}).id)
+            gevent.sleep(0.005)
+
+    def goes_on(self, more=200, timeout=40):
+        """Wait until so many more are accepted."""
+        until = len(self.accepted) + more
+        eventually(lambda: len(self.accepted) > until, timeout)
+        assert not any(one.dead for one in self._greenlets), [one.exception for one in self._greenlets]
+
+    def stop(self):
+        gevent.killall(self._greenlets)
+        return set(self.accepted)
+
+
+def start(cluster, group, **env):  # noqa: F811
+    settings = settings_of(cluster, LEASE_TTL="3s", **env)
+    workers = group(cluster.nodes[0], processes=2, concurrency=20, **settings).consuming(40)
+    queue = Buraq(Config.from_env({**settings, "ENQUEUE_TIMEOUT": "30s"}))
+    return workers, queue
+
+
+def all_ran(cluster, workers, ledger, accepted, pids):  # noqa: F811
+    eventually(lambda: accepted <= ledger.ended(), 40)
+    eventually(lambda: left_over(cluster) == [], 20)
+    assert workers.workers() == pids, "nobody was restarted"
+    assert workers.stop() == 0
+
+
+@pytest.mark.parametrize("change", ["killed", "demoted"])
+def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, ledger, fresh, change):  # noqa: F811
+    cluster = fresh(Cluster)
+    workers, queue = start(cluster, group, DURABILITY="replica:1")
+    pids = workers.workers()
+    load = Load(queue)
+    load.goes_on()
+
+    master = cluster.owner(queue.backend.names.base)
+    new = cluster.fail_over(master) if change == "killed" else cluster.demote(master)
+    if change == "killed":
+        master.start()  # as a replica of the new one, which has none until then
+
+    load.goes_on()
+    assert new is cluster.owner(queue.backend.names.base) is not master
+    all_ran(cluster, workers, ledger, load.stop(), pids)
+
+
+@pytest.mark.parametrize("how", ["key by key", "at once"])
+def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(group, ledger, fresh, how):  # noqa: F811
+    cluster = fresh(Cluster, replicas=0, aof=False)
+    workers, queue = start(cluster, group)
+    pids = workers.workers()
+    load = Load(queue)
+    load.goes_on()
+
+    for shard in queue.backend.shards[:5]:
+        base = shard.names.base
+        target = next(node for node in cluster.masters() if node is not cluster.owner(base))
+        (cluster.move if how == "key by key" else cluster.migrate)(base, target)
+        load.goes_on(20)
+
+    accepted = load.stop()
+    all_ran(cluster, workers, ledger, accepted, pids)
+    assert set(ledger.starts().values()) == {1}
+
+
+def test_a_worker_that_is_idle_follows_a_shard_that_moves(group, ledger, fresh):  # noqa: F811
+    cluster = fresh(Cluster, replicas=0, aof=False)
+    workers, queue = start(cluster, group)
+    for shard in queue.backend.shards:
+        base = shard.names.base
+        cluster.move(base, next(node for node in cluster.masters() if node is not cluster.owner(base)))
+
+    tasks = {queue.enqueue("nap", {"seconds": 0.01}).id for _ in range(100)}
+
+    eventually(lambda: tasks == ledger.ended(), 20)
+    assert workers.stop() == 0
+
+
+def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, ledger, fresh):  # noqa: F811
+    cluster = fresh(Cluster, replicas=0)
+    workers, queue = start(cluster, group)
+    pids = workers.workers()
+    load = Load(queue)
+    load.goes_on()
+
+    cluster.restart()
+
+    load.goes_on()
+    all_ran(cluster, workers, ledger, load.stop(), pids)
+
+
+def test_tasks_of_a_killed_process_run_again_on_all_shards(group, ledger, fresh):  # noqa: F811
+    cluster = fresh(Cluster, replicas=0, aof=False)
+    victims, queue = start(cluster, group)
+    tasks = {queue.enqueue("nap", {"seconds": 1}).id for _ in range(40)}
+    eventually(lambda: ledger.starts().keys() == tasks, 20)
+
+    victims.kill()
+    rescuers, _ = start(cluster, group)
+
+    eventually(lambda: tasks == ledger.ended(), 30)
+    eventually(lambda: left_over(cluster) == [], 10)
+    assert rescuers.stop() == 0

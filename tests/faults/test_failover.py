@@ -1,0 +1,166 @@
+"""Sentinels replace the primary, under load and at rest; what was replicated is run, and nobody is restarted."""
+
+import gevent
+import pytest
+from redis.exceptions import ConnectionError as Disconnected
+
+from buraq import Buraq
+from buraq.backend import Backend
+from buraq.config import Config
+from buraq.embedded.watcher import free_port
+from buraq.errors import QueueUnavailable
+from buraq.events import Feed
+from buraq.lookup import NotHere
+from tests.faults.conftest import nothing_left
+from tests.replicas import Replicated
+from tests.sentinels import Sentinels
+from tests.servers import eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def settings_of(sentinels, **more):
+    places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
+    return {"REDIS_SENTINELS": places, "REDIS_SENTINEL_MASTER": sentinels.name, **more}
+
+
+def backend_of(sentinels, **more):
+    return Backend(Config.from_env(settings_of(sentinels, **more)))
+
+
+def port_of(backend):
+    """Return the port of the server that a new connection comes to."""
+    link = backend.server.link()
+    [facts] = link.commands([("CONFIG", "GET", "port")])
+    link.close()
+    return int(facts[1])
+
+
+def enqueue_for_ever(queue, accepted):
+    while True:
+        accepted.append(queue.enqueue("nap", {"seconds": 0.01}).id)
+        gevent.sleep(0.002)
+
+
+@pytest.mark.parametrize("change", ["killed", "demoted"])
+def test_what_a_replica_had_is_run_when_the_primary_is_replaced_under_load(group, ledger, fresh, change):
+    sentinels = fresh(Sentinels)
+    env = settings_of(sentinels)
+    workers = group(sentinels.primary, processes=2, concurrency=20, **env).consuming()
+    queue = Buraq(Config.from_env({**env, "DURABILITY": "replica:1", "ENQUEUE_TIMEOUT": "20s"}))
+    pids = workers.workers()
+    accepted = []
+    loads = [gevent.spawn(enqueue_for_ever, queue, accepted) for _ in range(5)]
+    eventually(lambda: len(ledger.ended()) > 100)
+
+    old = sentinels.primary
+    if change == "killed":
+        sentinels.fail_over()
+    else:
+        sentinels.demote()
+    so_far = len(accepted)
+
+    eventually(lambda: len(accepted) > so_far + 100, 30)
+    assert not any(load.dead for load in loads), [load.exception for load in loads]
+    gevent.killall(loads)
+    eventually(lambda: set(accepted) <= ledger.ended(), 30)
+    eventually(lambda: nothing_left(sentinels.primary.client()), 20)
+    assert sentinels.primary is not old
+    assert workers.workers() == pids
+    assert workers.stop() == 0
+
+
+def test_a_connection_is_opened_to_the_primary_of_the_moment(fresh):
+    sentinels = fresh(Sentinels)
+    backend = backend_of(sentinels)
+    assert port_of(backend) == sentinels.primary.port
+
+    new = sentinels.fail_over()
+
+    assert port_of(backend) == new.port
+    assert backend.server.shared.commands([("PING",)]) == [b"PONG"]
+
+
+def test_events_are_heard_again_from_the_new_primary_and_the_gap_is_marked(fresh):
+    sentinels = fresh(Sentinels)
+    backend = backend_of(sentinels)
+    feed = Feed(backend.server, backend.config.events_channel)
+    with feed.subscribe() as inbox:
+        new = sentinels.fail_over()
+        eventually(lambda: new.client().publish("buraq_events", '{"type":"Pending","task_id":"t","at":1}'))
+
+        heard = eventually(lambda: [event.data for event in inbox.get(1)])
+
+    assert heard == ["", '{"type":"Pending","task_id":"t","at":1,"worker_id":""}']
+    feed.close()
+
+
+def test_sentinels_that_are_away_are_passed_over(fresh):
+    sentinels = fresh(Sentinels)
+    [first, second, _] = sentinels.sentinels
+    first.kill()
+    second.pause()
+
+    assert port_of(backend_of(sentinels)) == sentinels.primary.port
+    second.resume()
+
+
+def test_a_master_that_the_sentinels_do_not_watch_is_an_error_that_names_the_setting(fresh):
+    sentinels = fresh(Sentinels)
+
+    with pytest.raises(Disconnected, match="watches no other: is REDIS_SENTINEL_MASTER right"):
+        port_of(backend_of(sentinels, REDIS_SENTINEL_MASTER="other"))
+
+
+def test_without_a_sentinel_there_is_an_error_that_says_whom_nobody_found():
+    backend = Backend(Config.from_env({"REDIS_SENTINELS": f"127.0.0.1:{free_port()}", "REDIS_SENTINEL_MASTER": "main"}))
+
+    with pytest.raises(Disconnected, match=r"no sentinel says where main is: .*Connection refused"):
+        port_of(backend)
+
+
+def test_passwords_of_sentinels_and_primary_are_each_their_own(fresh):
+    sentinels = fresh(Sentinels)
+    for server, password in [(server, "data") for server in sentinels.data] + [
+        (sentinel, "watch") for sentinel in sentinels.sentinels
+    ]:
+        with server.client() as client:
+            client.config_set("requirepass", password) if password == "data" else client.acl_setuser(
+                "default", passwords=[f"+{password}"], enabled=True, nopass=False, reset_passwords=False
+            )
+    backend = backend_of(sentinels, REDIS_SENTINEL_PASSWORD="watch", REDIS_URL="redis://:data@ignored:1/0")
+
+    assert port_of(backend) in {server.port for server in sentinels.data}
+    with pytest.raises(Disconnected, match="no sentinel says"):
+        port_of(backend_of(sentinels, REDIS_URL="redis://:data@ignored:1/0"))
+
+
+def test_a_server_that_has_become_a_replica_is_left_at_once(fresh):
+    replicated = fresh(Replicated)
+    backend = Backend(Config.from_env({"REDIS_URL": replicated.primary.url}))
+    link = backend.server.link()
+    link.command("SET", "k", 1)
+    [replica] = replicated.replicas
+    with replicated.primary.client() as client:
+        client.replicaof("127.0.0.1", replica.port)
+
+    with pytest.raises(NotHere, match="ReadOnly"):
+        link.commands([("GET", "k"), ("SET", "k", 2)])
+    assert link.fileno is None, "the next use looks the server up anew"
+
+
+def test_what_no_replica_has_is_not_accepted_because_the_primary_refuses_to_write(fresh):
+    """The script is answered from memory then, and a WAIT after nothing was written would say that all is well."""
+    replicated = fresh(Replicated, min_replicas=1)
+    queue = Buraq(redis_url=replicated.primary.url, durability="replica:1", enqueue_timeout="6s")
+    queue.enqueue("task", {})
+    client = replicated.primary.client()
+    replicated.freeze()
+    enqueued = gevent.spawn(queue.enqueue, "task", {})
+    eventually(lambda: client.xlen("buraq_tasks") == 2)
+    eventually(lambda: not client.info("replication")["min_slaves_good_slaves"])
+
+    client.client_kill_filter(_type="normal", skipme=True)
+
+    with pytest.raises(QueueUnavailable):
+        enqueued.get(timeout=10)
