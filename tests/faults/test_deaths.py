@@ -32,8 +32,8 @@ def test_a_whole_group_is_killed_and_another_one_finishes_its_tasks_within_fifte
     kills, tasks = [], set()
     group(processes=1, concurrency=10).consuming()
     for _ in range(size(1, 1 / 2000)):
-        tasks |= {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(size(1000, 1 / 10))}
         doomed = group(processes=2, concurrency=5).consuming()
+        tasks |= {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(size(1000, 1 / 10))}
         pids = set(doomed.workers())
         eventually(lambda pids=pids: pids <= {line.pid for line in ledger.lines("end")} or None, 30)
         kills.append(doomed.kill())

@@ -73,7 +73,7 @@ def test_as_many_as_there_are_cpu_processes_compute_at_once(workers, queue, ledg
     tasks = {queue.enqueue("compute_nap", {"seconds": 0.3}).id for _ in range(6)}
     eventually(lambda: ledger.ended() == tasks or None, 30)
 
-    lines = ledger.lines()
+    lines = [line for line in ledger.lines() if line.what in ("start", "end")]
     assert len({line.pid for line in lines}) == 2
     running = most = 0
     for line in lines:
@@ -139,7 +139,8 @@ def test_a_crash_of_a_child_is_a_failed_attempt_and_the_next_one_may_succeed(wor
     eventually(lambda: ledger.ended() == {task} or None, 20)
     eventually(lambda: nothing_left(redis), 10)
 
-    assert [(line.what, line.attempt) for line in ledger.lines()] == [("start", 1), ("start", 2), ("end", 2)]
+    assert [line.attempt for line in ledger.lines("start")] == [1, 2]
+    assert [line.attempt for line in ledger.lines("end")] == [2]
     assert group.stop() == 0
 
 
@@ -246,5 +247,5 @@ def test_suspects_stay_suspects_when_their_worker_is_killed_and_the_guilty_one_i
     assert letter["reason"] == "crashed"
     assert '"id":"s7"' in letter["payload"]
     assert {line.attempt for line in ledger.lines()} == {1}
-    assert not {line.pid for line in ledger.lines()} & set(group.workers()), "suspects never run in a worker"
+    assert not {line.pid for line in ledger.lines("start")} & set(group.workers()), "suspects never run in a worker"
     assert group.stop() == 0
