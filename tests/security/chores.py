@@ -60,3 +60,9 @@ def enqueues() -> str:
 def computes(n: int) -> int:
     add.enqueue(n, n)
     return sum(range(n))
+
+
+@queue.task(max_retries=0)
+def fails_with(**payload: object) -> None:
+    """Say what came, in its first characters."""
+    raise ValueError(f"got {payload!r:.40}")
