@@ -24,7 +24,7 @@ def tls(shared: Callable[..., Any]) -> TlsServer:
     return shared(TlsServer)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("mutual", [False, True], ids=["server", "mutual"])
+@pytest.mark.parametrize("mutual", [True])
 def test_worker_producer_and_api_work_over_tls(
     fresh: Callable[..., TlsServer], launch: Callable[..., Running], mutual: bool
 ) -> None:
