@@ -64,7 +64,7 @@ def test_a_worker_runs_retries_delays_buries_reclaims_and_leaves_under_its_rules
     assert results[:3] + results[4:] == [3, 1, "awake", 45, 3]
     eventually(lambda: admin.get("idemp:from-elsewhere") == "raw")
     fails = chores.fails.enqueue()
-    assert chores.dies.enqueue(str(tmp_path), 2).result(20) == 2
+    assert chores.dies.enqueue(str(tmp_path), 1).result(20) == 1
     eventually(lambda: fails.state() == "dead")
     worker.process.terminate()
     assert worker.wait() == 0

@@ -24,11 +24,10 @@ def tls(shared: Callable[..., Any]) -> TlsServer:
     return shared(TlsServer)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("mutual", [True])
-def test_worker_producer_and_api_work_over_tls(
-    fresh: Callable[..., TlsServer], launch: Callable[..., Running], mutual: bool
+def test_worker_producer_and_api_work_over_tls_each_with_a_certificate(
+    fresh: Callable[..., TlsServer], launch: Callable[..., Running]
 ) -> None:
-    server = fresh(TlsServer, mutual=mutual)
+    server = fresh(TlsServer, mutual=True)
     worker = launch(server.url, "worker")
     chores.queue.use(Buraq(redis_url=server.url).config)
     assert chores.add.enqueue(1, 2).result(20) == 3
