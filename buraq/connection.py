@@ -32,6 +32,11 @@ Unreachable = (RedisConnectionError, RedisTimeoutError, OSError)
 
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 5.0
+_DISTRUST = "CERTIFICATE_VERIFY_FAILED"  # how OpenSSL says that nobody we know has signed the server's certificate
+_TRUST = (
+    "name the authority that signed the server's certificate, rediss://…?ssl_ca_certs=/path/to/ca.crt, or trust every "
+    "certificate with REDIS_SSL_CERT_REQS=none"
+)
 _LOOKED_FOR = 1.0  # seconds for which a shared link asks again where its server is
 _PAUSE = 0.05  # seconds between two such questions
 
@@ -61,8 +66,10 @@ class Link:
             self._connection = self._server.connection(self._limit)
             try:
                 self._connection.connect()
-            except BaseException:
+            except BaseException as error:
                 self.close()
+                if _DISTRUST in str(error):
+                    raise RedisConnectionError(f"{str(error).rstrip('.')}: {_TRUST}") from error
                 raise
             self._wire = Wire.over(self._connection)
         limit = self._time_left()

@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from buraq.connection import Server, Unreachable
 from buraq.log import RateLimited
+from buraq.permissions import explained
 
 RING_SIZE = 10_000
 READ_AT_ONCE = 250  # events that an inbox gives at most
@@ -279,7 +280,8 @@ class Feed:
                 self._listen()
             except (RedisError, *Unreachable) as error:
                 if not self._closed:
-                    _log.warning("event subscription lost", extra={"error": str(error)})
+                    said = str(explained(error, ("SUBSCRIBE",)))
+                    _log.warning("event subscription lost", extra={"error": said})
             with self.news:
                 self._broken = self._broken or self._live
                 self._live = False

@@ -82,7 +82,17 @@ def load(name: str, sharded: bool = False) -> Script:
     source = complete(_read(name))
     for plain, of_shard in _SHARDED if sharded else ():
         source = source.replace(plain, of_shard)
-    return parse(name, source)
+    script = parse(name, source)
+    _names[script.sha] = name
+    return script
+
+
+_names: dict[str, str] = {}  # of the transitions that were loaded, by their SHA
+
+
+def name_of(sha: str) -> str:
+    """Return the transition that an EVALSHA runs, its SHA where it is none that was loaded here."""
+    return _names.get(sha, sha)
 
 
 def complete(source: str) -> str:

@@ -190,6 +190,10 @@ class Template:
             raise PayloadError("payload", f"{error}: send a flatter payload") from None
         except UnicodeEncodeError:
             raise PayloadError("payload", "a text holds half a surrogate pair: clean it first") from None
+        except PayloadError:
+            raise
+        except ValueError:
+            raise PayloadError("payload", "an integer has more digits than Python reads: send it as text") from None
         if len(raw) > self._limit:
             raise PayloadTooLarge(len(raw), self._limit)
         return raw

@@ -46,7 +46,7 @@ def mask_url(url: str) -> str:
     Takes broken URLs too, and rather hides too much: an unescaped `@`, `/` or `#` in a password is
     just what makes a URL broken.
     """
-    url = re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
+    url = re.sub(r"(?i)([?&]\w*password=)[^&]*", r"\1***", url)
     scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
     secret, at, after = rest.rpartition("@")
     if not at or rest.startswith("/"):

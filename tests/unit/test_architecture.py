@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
     "version errors values setting config keys retry task options log attempts groups records redaction statistics",
-    "scripts lookup wire connection sentinels clusters",
+    "scripts permissions lookup wire connection sentinels clusters",
     "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
     "operations history known browse legacy handle",
     "metrics",
@@ -24,7 +24,8 @@ RANKS = [
 # Inside the first rank, from what stands to the left; inside the others, only what is named here.
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
-    "wire": {"scripts", "lookup"},
+    "permissions": {"scripts"},
+    "wire": {"scripts", "permissions", "lookup"},
     "connection": {"scripts", "lookup", "wire"},
     "sentinels": {"lookup", "connection"},
     "clusters": {"lookup", "connection"},
