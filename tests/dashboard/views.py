@@ -43,13 +43,11 @@ def views(redis: Redis) -> list[View]:
 
 def show(tab: Tab, view: View) -> "Page":
     """Open a view, and wait until it is there."""
-    from playwright.sync_api import expect
-
     page = tab.go(view.address)
     main = page.locator("#content")
-    sign = main.get_by_text(view.sign).or_(main.get_by_label(view.sign)).first
-    expect(sign).to_be_visible()
-    expect(main.locator(".bone")).to_have_count(0)
+    # Not by `expect`, which looks again after half a second: there are many views.
+    main.get_by_text(view.sign).or_(main.get_by_label(view.sign)).first.wait_for()
+    main.locator(".bone").first.wait_for(state="detached")
     return page
 
 
