@@ -140,7 +140,8 @@ def test_axe_has_no_complaint_about_any_view_light_or_dark(
 
 
 AXE = """async (rules) => {
-  const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined });
+  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
+  const { violations } = await axe.run(document, options);
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
 }"""
