@@ -21,6 +21,7 @@ BIN := .venv/bin
 # Written last. Without it a .venv is taken for half-made, whatever it looks like, and built anew.
 RUNS := .venv/.ready
 LINTS := .venv/.ready-dev
+BROWSES := .venv/.ready-browser
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-integration faults bench dashboard dashboard-check lint format clean rebuild
@@ -38,14 +39,14 @@ help:
 demo: $(RUNS)
 	@exec $(BIN)/buraq demo $(ARGS)
 
-test: $(RUNS)
+test: $(BROWSES)
 	@$(BIN)/pytest $(ARGS)
 
 test-unit: $(RUNS)
 	@$(BIN)/pytest $(wildcard $(UNIT)) $(ARGS)
 
 # All that is not a unit test, so that a new folder cannot be forgotten here.
-test-integration: $(RUNS)
+test-integration: $(BROWSES)
 	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
 
 # The same tests as in `make test`, only larger.
@@ -82,7 +83,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 $(RUNS): requirements.txt pyproject.toml $(STALE)
 	@$(new_venv)
-	@rm -f $(RUNS) $(LINTS)
+	@rm -f $(RUNS) $(LINTS) $(BROWSES)
 	@$(PIP) install -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(RUNS)
@@ -91,6 +92,12 @@ $(LINTS): requirements-dev.txt $(RUNS)
 	@echo "Adding what lint needs to .venv" >&2
 	@$(PIP) install -r requirements-dev.txt
 	@touch $(LINTS)
+
+# There is no playwright for every platform; where there is none, the tests that need it say so.
+$(BROWSES): requirements-browser.txt $(RUNS)
+	@echo "Adding what drives a browser to .venv" >&2
+	@$(PIP) install --only-binary :all: -r requirements-browser.txt \
+	    && touch $(BROWSES) || echo "That failed: tests/dashboard will be skipped" >&2
 
 # The first Python that is new enough and can make a .venv. Debian and Ubuntu ship `venv` without its
 # ensurepip, which fails only after half of the folder is there, so it is asked for beforehand.

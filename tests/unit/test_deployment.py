@@ -267,6 +267,6 @@ def test_actions_are_pinned_by_commit_with_the_release_in_a_comment() -> None:
 def test_ci_runs_on_every_python_that_is_supported() -> None:
     text = WORKFLOW.read_text()
 
-    assert set(blocks(blocks(text, 0)["jobs"], 2)) == {"lint", "test", "build", "image"}
+    assert set(blocks(blocks(text, 0)["jobs"], 2)) == {"lint", "dashboard", "test", "build", "image"}
     assert 'python-version: ["3.11", "3.12", "3.13", "3.14"]' in text
     assert "PYTHON: python${{ matrix.python-version }}" in text

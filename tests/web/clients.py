@@ -122,6 +122,10 @@ class ApiProcess:
                 command, cwd=cwd, env=settings, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def request(self, method: str, path: str, **headers: str) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:

@@ -1,0 +1,61 @@
+"""What the page says while the API or the server is away, and that it comes back by itself."""
+
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from buraq import Buraq
+from tests.dashboard.browser import Tab
+from tests.dashboard.views import figure
+from tests.servers import Server, eventually
+from tests.web.clients import ApiProcess
+from tests.web.workplace import Workplace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+
+def test_a_lost_api_is_said_and_found_again_with_what_happened_meanwhile(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], workplace: Workplace, queue: Buraq
+) -> None:
+    from playwright.sync_api import expect
+
+    api = start_api()
+    tab = open_tab(api.url)
+    page = tab.go()
+    eventually(lambda: figure(page, "Waiting") == "5")
+
+    api.stop(signal.SIGTERM)
+    expect(page.get_by_text(re.compile(r"Connection lost, retrying \([1-5]/5\)"))).to_be_visible()
+    expect(page.get_by_text("What you see is what was last known.")).to_be_visible()
+    expect(page.locator(".side .pulse")).to_have_text("Offline")
+    assert figure(page, "Waiting") == "5"
+    queue.enqueue("charge", {"order": 99})
+
+    start_api("wsgi:app", "--bind", f"127.0.0.1:{api.port}")
+
+    eventually(lambda: figure(page, "Waiting") == "6", timeout=20)
+    expect(page.locator(".side .pulse")).to_have_text("Live")
+    expect(page.get_by_text("Connection lost")).to_have_count(0)
+    tab.forgive("ERR_|Failed to load")
+
+
+def test_a_server_that_is_away_is_explained_and_the_page_heals(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh_server: Callable[..., Server]
+) -> None:
+    from playwright.sync_api import expect
+
+    server = fresh_server(aof=True)
+    Buraq(redis_url=server.url).enqueue("charge", {"order": 1})
+    tab = open_tab(start_api(REDIS_URL=server.url).url)
+    page = tab.go()
+    eventually(lambda: figure(page, "Waiting") == "1")
+
+    server.kill()
+    expect(page.get_by_role("heading", name="Redis is away")).to_be_visible()
+    server.start()
+
+    expect(page.get_by_role("heading", name="Redis is away")).to_have_count(0)
+    eventually(lambda: figure(page, "Waiting") == "1")
+    tab.forgive("503")

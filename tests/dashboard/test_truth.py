@@ -1,0 +1,172 @@
+"""Every figure is the server's, the page asks nobody else, and it is for everybody."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from redis import Redis
+
+from tests.dashboard.browser import Chromium, Tab
+from tests.dashboard.views import View, figure, show, views
+from tests.web.clients import ROOT, ApiProcess
+from tests.web.workplace import Workplace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+OpenTab = Callable[..., Tab]
+StartApi = Callable[..., ApiProcess]
+SHOP = ROOT / "docs/examples/flask_app"
+
+
+def held(redis: Redis, base: str) -> dict[str, int]:
+    """Count what a queue holds, in its keys themselves."""
+    streams = [base + ending for ending in ("_front", "_suspects", "_high", "", "_low")]
+    there = [stream for stream in streams if redis.exists(stream)]
+    running = sum(group["pending"] for stream in there for group in redis.xinfo_groups(stream))
+    return {
+        "waiting": sum(redis.xlen(stream) for stream in there) - running,
+        "running": running,
+        "scheduled": redis.zcard(f"{base}:scheduled"),
+        "dead": redis.xlen(f"{base}_dlq"),
+    }
+
+
+def cells(page: "Page", row: str) -> dict[str, str]:
+    """Return a row of the view's table by its columns."""
+    heads = [text.strip() for text in page.locator("thead th").all_inner_texts()]
+    found = page.get_by_role("row").filter(has=page.get_by_role("link", name=row, exact=True))
+    return dict(zip(heads, [text.strip() for text in found.locator("td").all_inner_texts()], strict=True))
+
+
+def test_every_count_on_the_page_is_what_the_server_holds(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    by_queue = {"default": held(redis, "buraq_tasks"), "mail": held(redis, "buraq_tasks:mail")}
+    total = {name: sum(one[name] for one in by_queue.values()) for name in by_queue["default"]}
+    assert total == {"waiting": 5, "running": 1, "scheduled": 4, "dead": 3}
+    tab = open_tab(start_api().url)
+
+    page = show(tab, View("", "Tasks on their way"))
+    strip = {name: figure(page, label) for name, label in STRIP.items()}
+    assert strip == {name: str(count) for name, count in total.items()}
+    assert (figure(page, "Workers"), page.locator(".strip").inner_text().count("of 10 slots")) == ("1", 1)
+
+    page = show(tab, View("queues", "Drained in"))
+    for name, counts in by_queue.items():
+        row = cells(page, name)
+        shown = {key: row[key.capitalize()] for key in counts}
+        assert shown == {key: str(count) for key, count in counts.items()}, name
+
+    for state, count in total.items():
+        page = show(tab, View(f"tasks?state={state}", "Task type"))
+        rail = page.get_by_role("navigation", name="States").locator('[aria-current="page"] .numbers')
+        assert (rail.get_attribute("title"), foot(page)) == (str(count), f"{count} of {count}"), state
+
+    page = show(tab, View("tasks?state=completed", "charge-1"))
+    assert foot(page).split(" of ")[0] == "2"
+
+    page = show(tab, View("dead-letters", "By type and error"))
+    rows = page.get_by_role("region", name="Groups").locator("tbody tr")
+    counted = {row.split("\t")[2].split("\n")[0]: int(row.split("\t")[0]) for row in rows.all_inner_texts()}
+    kept = [json.loads(fields["payload"])["type"] for key in LETTERS for _, fields in redis.xrange(key)]
+    assert counted == {name: kept.count(name) for name in kept}
+
+    page = show(tab, View("workers/w~00000001", "Running here"))
+    assert page.get_by_role("region", name="Tasks that run here").locator("tbody tr").count() == total["running"]
+
+
+STRIP = {"waiting": "Waiting", "running": "Running", "scheduled": "Scheduled", "dead": "Dead letters"}
+LETTERS = ("buraq_tasks_dlq", "buraq_tasks:mail_dlq")
+
+
+def foot(page: "Page") -> str:
+    return page.locator(".tasks-list .panel-foot span").first.inner_text()
+
+
+def test_a_secret_in_a_payload_never_reaches_the_page(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    [(letter, fields)] = redis.xrange("buraq_tasks:mail_dlq")
+    assert "hush" in fields["payload"]
+    tab = open_tab(start_api().url)
+
+    page = show(tab, View(f"dead-letters/mail:{letter}", "welcome"))
+
+    expect(page.get_by_text("1 hidden")).to_be_visible()
+    assert "hush" not in page.content()
+
+
+def test_the_policy_holds_and_all_files_come_from_here(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace
+) -> None:
+    tab = open_tab(start_api().url)
+    page = show(tab, View("", "Tasks on their way"))
+    fonts = [url for url in tab.asked if url.endswith(".woff2")]
+
+    assert fonts and {urlsplit(url).netloc for url in tab.asked if url.startswith("http")} == {
+        urlsplit(tab.site).netloc
+    }
+    # A tab that says nothing says so in every test here; this is what it says when something is wrong.
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'ran = 1'}))")
+    page.evaluate("fetch('http://127.0.0.2/').catch(() => 0)")
+    assert page.evaluate("typeof ran") == "undefined"
+    tab.forgive("script-src")
+    tab.forgive("connect-src")
+    tab.forgive("another host|127.0.0.2")
+
+
+def test_axe_has_no_complaint_about_any_view_light_or_dark(
+    chromium: Chromium, open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    url = start_api().url
+    found: dict[str, list[str]] = {}
+    # Only colours differ between the two.
+    for scheme, rules in (("light", None), ("dark", ["color-contrast"])):
+        tab = open_tab(url, color_scheme=scheme)
+        for view in views(redis):
+            page = show(tab, view)
+            page.evaluate(chromium.axe)
+            for complaint in page.evaluate(AXE, rules):
+                found.setdefault(complaint, []).append(f"{scheme} #/{view.address}")
+        tab.forgive("404")  # of the task that nobody knows
+    assert found == {}, "\n".join(f"{said}\n    in {', '.join(where)}" for said, where in found.items())
+
+
+AXE = """async (rules) => {
+  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
+  const { violations } = await axe.run(document, options);
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
+}"""
+
+
+def test_under_a_prefix_in_another_app_the_page_asks_nothing_outside_of_it(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    api = start_api("shop:create_app()", ready="/queue/api/health", cwd=SHOP, API_KEY="0p3n-s3sam3")
+    tab = open_tab(f"{api.url}/queue")
+    for view in views(redis)[:2]:
+        show(tab, view)
+    page = tab.page
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("dialog").get_by_label("Key").fill("0p3n-s3sam3")
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    order: Any = api.request("POST", "/orders/7").json
+    page = tab.go(f"tasks/{order['task']}")
+    expect(page.get_by_role("button", name="Cancel task")).to_be_visible()
+
+    outside = [url for url in tab.asked if not urlsplit(url).path.startswith("/queue/") and url.startswith("http")]
+    assert outside == []
+    [cookie] = tab.context.cookies()
+    assert cookie["path"] == "/queue"
