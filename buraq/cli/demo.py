@@ -164,14 +164,14 @@ class Demo:
         server = "embedded, in memory" if self._embedded else mask_url(config.redis_url)
         lines = [("server", f"{server}; look at it with: buraq -u '{mask_url(config.redis_url)}' status")]
         if self._with_api:
-            lines += [("API", f"{api}/api/health"), ("events", f"curl -N {api}/api/stream")]
+            lines += [("dashboard", f"{api}/"), ("API", f"{api}/api/health"), ("events", f"curl -N {api}/api/stream")]
             if not config.api_key and not config.read_only:
                 lines += [("replay", f"curl -X POST {api}/api/retry-dlq")]
         lines += [("metrics", f"http://{config.metrics_port}/metrics")]
         lines += [("stop", "Ctrl-C")]
         click.echo("\nBuraq runs. Where to look:")
         for name, text in lines:
-            click.echo(f"  {click.style(f'{name:<8}', bold=True)} {text}")
+            click.echo(f"  {click.style(f'{name:<9}', bold=True)} {text}")
         click.echo()
 
     def _watch(self, counts: Counts, seconds: float | None) -> None:
