@@ -25,7 +25,7 @@ def test_all_dead_letters_are_retried_once_that_was_confirmed(
 
     start_worker()
     for number in range(230):
-        queue.enqueue("ship", {"order": number})
+        queue.enqueue("ship", {"order": number}, max_retries=0)
     eventually(lambda: redis.xlen("buraq_tasks_dlq") == 230)
     page = open_tab(start_api().url).go("dead-letters")
     group = page.get_by_role("region", name="Groups").get_by_role("row").filter(has_text="ship")

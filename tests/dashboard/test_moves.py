@@ -61,7 +61,7 @@ def test_a_task_moves_through_the_columns(
     redis.rpush("two", "open")
     expect(card(page, "Processing", "held-2")).to_have_count(0)
 
-    queue.enqueue("ship", {"order": 7}, id="ship-7")
+    queue.enqueue("ship", {"order": 7}, id="ship-7", max_retries=0)
     expect(card(page, "Dead letters", "ship-7")).to_contain_text("the warehouse does not answer")
     eventually(lambda: figure(page, "Dead letters") == "1")
 

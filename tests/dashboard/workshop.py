@@ -14,7 +14,7 @@ def hold(gate: str) -> str:
     return gate
 
 
-@queue.task(max_retries=0)
+@queue.task
 def ship(order: int) -> None:
     """Fail for ever, until the test has mended what is broken."""
     if not queue.backend.server.client().exists("mended"):

@@ -86,7 +86,8 @@ export function useAct<N extends Name>(
       const said = done(answer);
       if (typeof said === "string") say(said);
       else if (said) say(...said);
-      void cache.invalidateQueries();
+      // Not before a view that was left is gone: it would ask for what is no longer there.
+      setTimeout(() => void cache.invalidateQueries());
     },
     onError: complain,
   });

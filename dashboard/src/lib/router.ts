@@ -44,6 +44,7 @@ function queryText(values: Values): string {
 
 export function navigate(to: string): void {
   location.hash = to;
+  hash.set(location.hash); // at once: the browser's own event comes later
 }
 
 /** Change some values of the query, the rest stays. Not a step in the history: filters are tried out. */
