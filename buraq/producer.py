@@ -204,16 +204,24 @@ class _Line:
         return self._batch
 
     def _deliver(self, leader: Waiter, deadline: float) -> bool:
-        """Send a batch until it is answered. Returns False when the time is up."""
-        self._link.deadline = deadline
-        while not self.orphaned and time.monotonic() < deadline:
+        """Send a batch until it is answered. Returns False when the time is up.
+
+        Where the last batch was answered, the server is well, and what took this caller's time was its own process. It
+        tries once all the same: else all who stand behind it, as late as it is, would give up one after the other.
+        """
+        tried = False
+        while not self.orphaned and (time.monotonic() < deadline or not (tried or self._trouble)):
+            self._link.deadline = deadline if tried else max(deadline, time.monotonic() + self._timeout / _ATTEMPTS)
+            tried = True
             batch = self._next_batch()
             try:
                 self._register(batch.queues)
                 replies = self._link.calls([part.call for part in batch.parts])
                 passing = [reply for reply in replies if reply and _passes(reply)]
                 if not passing:
-                    if self._durability.kind != "memory" and not self._wait_until_durable(batch.memo, deadline):
+                    if self._durability.kind != "memory" and not self._wait_until_durable(
+                        batch.memo, self._link.deadline
+                    ):
                         self._trouble = TimeoutError(
                             f"accepted, and not as safe in time as DURABILITY={self._durability} asks"
                         )

@@ -689,3 +689,21 @@ def test_settings_of_a_client_do_not_bring_back_hidden_retries(server: Server, r
 def test_scripts_are_told_from_other_requests() -> None:
     assert script(b"*3\r\n$7\r\nEVALSHA\r\n")
     assert not script(b"*1\r\n$4\r\nPING\r\n")
+
+
+def test_callers_whose_time_went_by_in_their_own_process_are_accepted_while_the_server_answers(
+    redis: Redis, server: Server
+) -> None:
+    app = Buraq(redis_url=server.url, enqueue_timeout=0.3)
+    app.enqueue("t")  # connects
+
+    def hold_the_hub() -> None:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            pass
+
+    redis.client_pause(100)  # so that the first one waits for its answer, and the others stand in line
+    callers = [gevent.spawn(app.enqueue, "t") for _ in range(3)]
+    gevent.spawn(hold_the_hub)
+
+    assert [caller.get(timeout=10).created for caller in callers] == [True] * 3
