@@ -29,7 +29,7 @@ class Load:
     def _run(self):
         while True:
             self.accepted.append(self._queue.enqueue("nap", {"seconds": 0.01}).id)
-            gevent.sleep(0.005)
+            gevent.sleep(0.005)  # the pace of the load, not a wait
 
     def goes_on(self, more=200, timeout=40):
         """Wait until so many more are accepted."""

@@ -39,7 +39,7 @@ def port_of(backend):
 def enqueue_for_ever(queue, accepted):
     while True:
         accepted.append(queue.enqueue("nap", {"seconds": 0.01}).id)
-        gevent.sleep(0.002)
+        gevent.sleep(0.002)  # the pace of the load, not a wait
 
 
 @pytest.mark.parametrize("change", ["killed", "demoted"])

@@ -12,6 +12,8 @@ from buraq import Buraq
 from buraq.web import create_app
 from tests.servers import Server
 from tests.web.clients import ROOT, ApiProcess
+from tests.web.contracts import Client
+from tests.web.workplace import Workplace
 
 
 @pytest.fixture
@@ -37,3 +39,20 @@ def make_app(server: Server, redis: Redis) -> Callable[..., Flask]:
         return create_app(Buraq(**{"redis_url": server.url, **settings}))
 
     return make
+
+
+@pytest.fixture
+def make(server: Server, redis: Redis) -> Callable[..., tuple[Client, Workplace]]:
+    """Return a client that holds answers against the contract, and what it asks about: `make(read_only=True)`."""
+
+    def build(**settings: Any) -> tuple[Client, Workplace]:
+        queue = Buraq(**{"redis_url": server.url, **settings})
+        return Client(create_app(queue)), Workplace(queue, redis)
+
+    return build
+
+
+@pytest.fixture
+def both(make: Callable[..., tuple[Client, Workplace]]) -> tuple[Client, Workplace]:
+    """The same with the default settings."""
+    return make()

@@ -7,29 +7,13 @@ import pytest
 import ujson
 from redis import Redis
 
-from buraq import Buraq
 from buraq.operations import BATCH, Operations
 from buraq.task import decode
-from buraq.web import create_app
-from tests.servers import Server, eventually
+from tests.servers import eventually
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
 Make = Callable[..., tuple[Client, Workplace]]
-
-
-@pytest.fixture
-def make(server: Server, redis: Redis) -> Make:
-    def build(**settings: Any) -> tuple[Client, Workplace]:
-        queue = Buraq(**{"redis_url": server.url, **settings})
-        return Client(create_app(queue)), Workplace(queue, redis)
-
-    return build
-
-
-@pytest.fixture
-def both(make: Make) -> tuple[Client, Workplace]:
-    return make()
 
 
 def actions(api: Client) -> list[tuple[str, str | None, str | None, int | None]]:

@@ -7,27 +7,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from buraq import Buraq
-from buraq.web import create_app
-from tests.servers import Server
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
 Make = Callable[..., tuple[Client, Workplace]]
-
-
-@pytest.fixture
-def make(server: Server, redis: Redis) -> Make:
-    def build(**settings: Any) -> tuple[Client, Workplace]:
-        queue = Buraq(**{"redis_url": server.url, **settings})
-        return Client(create_app(queue)), Workplace(queue, redis)
-
-    return build
-
-
-@pytest.fixture
-def both(make: Make) -> tuple[Client, Workplace]:
-    return make()
 
 
 def ids(page: Any) -> list[str]:
