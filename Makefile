@@ -17,6 +17,8 @@ ARGS ?=
 N ?= 10000
 
 UNIT := tests/unit tests/transitions
+# The tests mostly wait, so two files at a time take half as long. ARGS=-n0 runs one after the other, as --pdb wants it.
+PYTEST := pytest -n 2 --dist loadfile
 BIN := .venv/bin
 # Written last. Without it a .venv is taken for half-made, whatever it looks like, and built anew.
 RUNS := .venv/.ready
@@ -40,14 +42,14 @@ demo: $(RUNS)
 	@exec $(BIN)/buraq demo $(ARGS)
 
 test: $(BROWSES)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/$(PYTEST) $(ARGS)
 
 test-unit: $(RUNS)
-	@$(BIN)/pytest $(wildcard $(UNIT)) $(ARGS)
+	@$(BIN)/$(PYTEST) $(wildcard $(UNIT)) $(ARGS)
 
 # All that is not a unit test, so that a new folder cannot be forgotten here.
 test-integration: $(BROWSES)
-	@$(BIN)/pytest $(UNIT:%=--ignore=%) $(ARGS)
+	@$(BIN)/$(PYTEST) $(UNIT:%=--ignore=%) $(ARGS)
 
 # The same tests as in `make test`, only larger.
 faults: $(RUNS)
