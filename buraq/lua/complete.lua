@@ -24,24 +24,13 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a life that is no time, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses count, keep.
+-- Uses count, keep, listened, remembered.
 
-local memo = redis.call('HGET', KEYS[3], ARGV[3])
-if memo then
-  local number = string.match(memo, '^%d+')
-  if tonumber(number) > tonumber(ARGV[4]) then return redis.error_reply('STALE round ' .. ARGV[4]) end
-  if number == ARGV[4] then
-    local reply = {1, 0}
-    for position in string.gmatch(memo, ' (%d+)') do reply[#reply + 1] = tonumber(position) end
-    return reply
-  end
-end
+local before = remembered(KEYS[3], ARGV[3], ARGV[4])
+if before then return before end
 
 local n, notes = tonumber(ARGV[5]), tonumber(ARGV[6])
-if notes == 0 then
-  local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[2]), redis.pcall('PUBSUB', 'NUMPAT')
-  if exact.err or exact[2] > 0 or patterns ~= 0 then return {2, 1} end
-end
+if notes == 0 and listened(ARGV[2]) then return {2, 1} end
 -- Found after the XACK, what cannot be written would leave half of the batch undone.
 redis.call('HLEN', KEYS[2])
 local records = 10 + 2 * n + notes

@@ -24,7 +24,9 @@
 -- Returns a flat list of what was not simply accepted, three each: position, word, detail.
 --   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
 --   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
---   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written. Uses count.
+--   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written.
+--
+-- Uses count, listened, pending.
 
 local memo = redis.call('GET', KEYS[10])
 if memo then
@@ -44,8 +46,7 @@ if not plain then redis.call('ZCARD', KEYS[7]); redis.call('HLEN', KEYS[8]) end
 local places = redis.call('HMGET', KEYS[9], unpack(ids))
 
 -- Asked once: an event that nobody hears costs as much as to accept the task.
-local exact, patterns = redis.pcall('PUBSUB', 'NUMSUB', ARGV[1]), redis.pcall('PUBSUB', 'NUMPAT')
-local heard = exact.err or exact[2] > 0 or patterns ~= 0
+local heard = listened(ARGV[1])
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local streams, letters = {['1'] = KEYS[1], ['2'] = KEYS[2], ['3'] = KEYS[3]}, {['1'] = 'h', ['2'] = 'n', ['3'] = 'l'}
@@ -86,12 +87,7 @@ for i = 1, n do
       word, detail = 'REFUSED', entry.err
     else
       rows[#rows + 1], rows[#rows + 2] = id, letter .. entry
-      if heard then
-        local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
-        redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
-          ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
-          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
-      end
+      if heard then pending(ARGV[1], ARGV[2], id, payload, clock[1] * 1000000 + clock[2] + i) end
     end
   elseif not word then
     rows[#rows + 1], rows[#rows + 2] = id, 'z' .. letter .. (mark and 'k' or '-') .. '0'

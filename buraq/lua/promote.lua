@@ -14,6 +14,8 @@
 --
 -- Returns {moved, milliseconds until the next is due or -1}. With nothing due nothing is written.
 --   A key of the wrong type is an error, nothing is written.
+--
+-- Uses pending.
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[3]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -39,12 +41,7 @@ if #due > 0 then
       rows[#rows + 1] = id
       rows[#rows + 1] = letter .. redis.call('XADD', key, '*', unpack(fields))
       moved = moved + 1
-      if heard then
-        local task_type = string.match(payloads[i], '"type":("[^"\\]*")') or '""'
-        heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
-          ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
-          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-      end
+      if heard then heard = pending(ARGV[1], ARGV[2], id, payloads[i], clock[1] * 1000000 + clock[2] + i) end
     end
   end
   if #rows > 0 then redis.call('HSET', KEYS[3], unpack(rows)) end

@@ -17,7 +17,7 @@
 --   "OWNED" when another task has its idempotency key: nothing is written for that one.
 --   A key of the wrong type is an error, nothing is written.
 --
--- Uses group.
+-- Uses group, pending.
 
 -- Found after an XDEL, a key of the wrong type would have lost the task.
 for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
@@ -43,12 +43,7 @@ for i = 1, (#ARGV - 3) / 7 do
     local added = redis.call('XADD', KEYS[stream], '*', unpack(fields))
     ungroup(KEYS[6], ARGV[a + 6])
     rows[#rows + 1], rows[#rows + 2] = id, letters[stream] .. added
-    if heard then
-      local task_type = string.match(payload, '"type":("[^"\\]*")') or '""'
-      heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Pending","task_id":' .. cjson.encode(id) ..
-        ',"worker_id":"","task_type":' .. task_type .. ',"queue":' .. ARGV[2] ..
-        ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-    end
+    if heard then heard = pending(ARGV[1], ARGV[2], id, payload, clock[1] * 1000000 + clock[2] + i) end
   end
 end
 if #rows > 0 then redis.call('HSET', KEYS[5], unpack(rows)) end
