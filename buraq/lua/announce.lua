@@ -4,11 +4,12 @@
 -- ARGV[2+] tasks    two each: id, note (the further members of the event, as JSON without braces)
 --
 -- Returns 1 while somebody hears the events, else 0. Nothing is written.
+--
+-- Uses tell.
 
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 for i = 2, #ARGV, 2 do
-  local heard = redis.pcall('PUBLISH', ARGV[1], '{"type":"Processing","task_id":' .. cjson.encode(ARGV[i]) .. ',' ..
-    ARGV[i + 1] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i / 2) .. '}')
-  if heard == 0 then return 0 end
+  if tell(ARGV[1], 'Processing', ARGV[i], ARGV[i + 1], now_us + i / 2) == 0 then return 0 end
 end
 return 1

@@ -27,7 +27,7 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses count, group, keep, listened, remembered.
+-- Uses count, group, keep, listened, remembered, tell.
 
 local before = remembered(KEYS[3], ARGV[3], ARGV[4])
 if before then return before end
@@ -35,6 +35,7 @@ if before then return before end
 local n = tonumber(ARGV[5])
 if ARGV[9 + 2 * n] == '' and listened(ARGV[2]) then return {2, 1} end
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local now = tonumber(ARGV[6]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- Found after the XACK, a key of the wrong type would have lost the task.
 redis.call('XLEN', KEYS[4])
@@ -66,10 +67,7 @@ for i = 1, n do
       rows[#rows + 1] = 'd' .. entry
     end
     if owner ~= '' and redis.pcall('GET', KEYS[tonumber(owner)]) == id then redis.call('DEL', KEYS[tonumber(owner)]) end
-    if heard then
-      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"DLQ","task_id":' .. cjson.encode(id) .. ',' ..
-        ARGV[8 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-    end
+    heard = heard and tell(ARGV[2], 'DLQ', id, ARGV[8 + 2 * n + i], now_us + i) ~= 0
   else
     reply[#reply + 1] = i
   end

@@ -24,7 +24,7 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a life that is no time, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses count, keep, listened, remembered.
+-- Uses count, keep, listened, remembered, tell.
 
 local before = remembered(KEYS[3], ARGV[3], ARGV[4])
 if before then return before end
@@ -73,11 +73,10 @@ local clock = redis.call('TIME')
 count(KEYS[4], clock[1], '2=' .. #ids .. ' ' .. ARGV[7])
 
 if notes == 0 then return reply end
+local now_us = clock[1] * 1000000 + clock[2]
 for i = 1, n do
   if not gone[i] then
-    local heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Completed","task_id":' .. cjson.encode(ARGV[9 + n + i]) ..
-      ',' .. ARGV[9 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}')
-    if heard == 0 then return reply end
+    if tell(ARGV[2], 'Completed', ARGV[9 + n + i], ARGV[9 + 2 * n + i], now_us + i) == 0 then return reply end
     reply[2] = 1
   end
 end

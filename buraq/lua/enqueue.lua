@@ -26,7 +26,7 @@
 --   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
 --   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written.
 --
--- Uses count, listened, pending.
+-- Uses count, listened, tell.
 
 local memo = redis.call('GET', KEYS[10])
 if memo then
@@ -48,6 +48,7 @@ local places = redis.call('HMGET', KEYS[9], unpack(ids))
 -- Asked once: an event that nobody hears costs as much as to accept the task.
 local heard = listened(ARGV[1])
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local now = tonumber(ARGV[4]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local streams, letters = {['1'] = KEYS[1], ['2'] = KEYS[2], ['3'] = KEYS[3]}, {['1'] = 'h', ['2'] = 'n', ['3'] = 'l'}
 local reply, rows, due_rows, task_rows, taken, claims = {}, {}, {}, {}, {}, {}
@@ -87,7 +88,7 @@ for i = 1, n do
       word, detail = 'REFUSED', entry.err
     else
       rows[#rows + 1], rows[#rows + 2] = id, letter .. entry
-      if heard then pending(ARGV[1], ARGV[2], id, payload, clock[1] * 1000000 + clock[2] + i) end
+      if heard then tell_pending(ARGV[1], ARGV[2], id, payload, now_us + i) end
     end
   elseif not word then
     rows[#rows + 1], rows[#rows + 2] = id, 'z' .. letter .. (mark and 'k' or '-') .. '0'

@@ -15,9 +15,10 @@
 -- Returns {moved, milliseconds until the next is due or -1}. With nothing due nothing is written.
 --   A key of the wrong type is an error, nothing is written.
 --
--- Uses pending.
+-- Uses tell.
 
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local now = tonumber(ARGV[3]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[4])
 local streams, rows, moved, heard = {h = 4, n = 5, l = 6}, {}, 0, true
@@ -41,7 +42,7 @@ if #due > 0 then
       rows[#rows + 1] = id
       rows[#rows + 1] = letter .. redis.call('XADD', key, '*', unpack(fields))
       moved = moved + 1
-      if heard then heard = pending(ARGV[1], ARGV[2], id, payloads[i], clock[1] * 1000000 + clock[2] + i) end
+      heard = heard and tell_pending(ARGV[1], ARGV[2], id, payloads[i], now_us + i) ~= 0
     end
   end
   if #rows > 0 then redis.call('HSET', KEYS[3], unpack(rows)) end

@@ -24,9 +24,10 @@
 --   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is:
 --   nothing is written. A key of the wrong type, or no group, is an error, nothing is written.
 --
--- Uses count, group, keep.
+-- Uses count, group, keep, tell.
 
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local now = tonumber(ARGV[5]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[3]) or 0) <= now then return {'NOLEASE'} end
 if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[4]) or 0) > now then return {'ALIVE'} end
@@ -64,11 +65,7 @@ for i = 1, (#ARGV - 6) / 10 do
       if id ~= '' then rows[#rows + 1], rows[#rows + 2] = id, targets[target] .. added end
       owner = KEYS[tonumber(owner)]
       if owner and redis.pcall('GET', owner) == id then redis.call('DEL', owner) end
-      if heard then
-        heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. (target == 4 and 'DLQ' or 'Pending') .. '","task_id":' ..
-          cjson.encode(id) .. ',' .. ARGV[a + 4] ..
-          ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-      end
+      heard = heard and tell(ARGV[2], target == 4 and 'DLQ' or 'Pending', id, ARGV[a + 4], now_us + i) ~= 0
     end
   end
 end

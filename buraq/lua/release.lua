@@ -17,7 +17,7 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses listened, remembered.
+-- Uses listened, remembered, tell.
 
 local before = remembered(KEYS[3], ARGV[3], ARGV[4])
 if before then return before end
@@ -34,6 +34,7 @@ for i = 1, n do
 end
 
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local reply, rows, heard = {0, 0}, {}, ARGV[7 + 2 * n] ~= ''
 redis.call('XACK', KEYS[1], ARGV[1], unpack(entries))
 redis.call('XDEL', KEYS[1], unpack(entries))
@@ -45,10 +46,7 @@ for i = 1, n do
       rows[#rows + 1] = id
       rows[#rows + 1] = ARGV[6] .. entry
     end
-    if heard then
-      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"Pending","task_id":' .. cjson.encode(id) .. ',' ..
-        ARGV[6 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-    end
+    heard = heard and tell(ARGV[2], 'Pending', id, ARGV[6 + 2 * n + i], now_us + i) ~= 0
   else
     reply[#reply + 1] = i
   end

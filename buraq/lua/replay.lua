@@ -17,13 +17,14 @@
 --   "OWNED" when another task has its idempotency key: nothing is written for that one.
 --   A key of the wrong type is an error, nothing is written.
 --
--- Uses group, pending.
+-- Uses group, tell.
 
 -- Found after an XDEL, a key of the wrong type would have lost the task.
 for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
 redis.call('HLEN', KEYS[5])
 redis.call('HLEN', KEYS[6])
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local letters, rows, reply, heard = {[2] = 'h', [3] = 'n', [4] = 'l'}, {}, {}, true
 for i = 1, (#ARGV - 3) / 7 do
   local a = 4 + (i - 1) * 7
@@ -43,7 +44,7 @@ for i = 1, (#ARGV - 3) / 7 do
     local added = redis.call('XADD', KEYS[stream], '*', unpack(fields))
     ungroup(KEYS[6], ARGV[a + 6])
     rows[#rows + 1], rows[#rows + 2] = id, letters[stream] .. added
-    if heard then heard = pending(ARGV[1], ARGV[2], id, payload, clock[1] * 1000000 + clock[2] + i) end
+    heard = heard and tell_pending(ARGV[1], ARGV[2], id, payload, now_us + i) ~= 0
   end
 end
 if #rows > 0 then redis.call('HSET', KEYS[5], unpack(rows)) end

@@ -25,7 +25,7 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, a delay that is no number, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses count, keep, listened, remembered.
+-- Uses count, keep, listened, remembered, tell.
 
 local before = remembered(KEYS[3], ARGV[3], ARGV[4])
 if before then return before end
@@ -33,6 +33,7 @@ if before then return before end
 local n = tonumber(ARGV[5])
 if ARGV[10 + 2 * n] == '' and listened(ARGV[2]) then return {2, 1} end
 local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
 local now = tonumber(ARGV[7]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local entries, due = {}, {}
 -- Found after the XACK, a key of the wrong type or a due time that is no number would have lost the task.
@@ -59,10 +60,7 @@ for i = 1, n do
     rows[#rows + 1] = id
     rows[#rows + 1] = ARGV[9 + 5 * n + i]
     if record ~= '' then keep(KEYS[7], KEYS[8], 'f', id, record) end
-    if heard then
-      heard = redis.pcall('PUBLISH', ARGV[2], '{"type":"' .. ARGV[6] .. '","task_id":' .. cjson.encode(id) .. ',' ..
-        ARGV[9 + 2 * n + i] .. ',"at":' .. string.format('%.0f', clock[1] * 1000000 + clock[2] + i) .. '}') ~= 0
-    end
+    heard = heard and tell(ARGV[2], ARGV[6], id, ARGV[9 + 2 * n + i], now_us + i) ~= 0
   else
     reply[#reply + 1] = i
   end
