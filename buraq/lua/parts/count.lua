@@ -27,24 +27,29 @@ local function count(key, second, sums)
   second = tonumber(second)
   local minute, now = math.floor(second / 60), second % 16 * 8
   local slot = (1 + minute % 61) * 128
-  local seen = redis.pcall('BITFIELD', key, 'GET', 'u32', '#' .. now, 'GET', 'u32', '#' .. slot)
-  if seen.err then return end
-  local add, n = {'BITFIELD', key, 'OVERFLOW', 'SAT'}, 4
+  local add, n = {'BITFIELD', key, 'OVERFLOW', 'SAT', 'GET', 'u32', now * 32, 'GET', 'u32', slot * 32}, 10
+  for counter, amount in string.gmatch(sums, '(%d+)=(%d+)') do
+    add[n + 1], add[n + 2], add[n + 3], add[n + 4], n = 'INCRBY', 'u32', (slot + counter) * 32, amount, n + 4
+    if #counter == 1 and counter < '8' then
+      add[n + 1], add[n + 2], add[n + 3], add[n + 4], n = 'INCRBY', 'u32', (now + counter) * 32, amount, n + 4
+    end
+  end
+  -- To ask first would cost as much again. So it is added to whatever slots there are, and where the time of one was
+  -- over, once a second, it is taken out again, and added when the slot is ready.
+  local seen = redis.pcall(unpack(add))
+  if seen.err or seen[1] == second and seen[2] == minute then return end
+  for at = 14, n, 4 do add[at] = '-' .. add[at] end
+  redis.pcall(unpack(add))
   if seen[1] ~= second then
     redis.pcall('SETRANGE', key, now * 4, string.rep('\0', 32))
-    add[5], add[6], add[7], add[8], n = 'SET', 'u32', '#' .. now, second, 8
+    redis.pcall('BITFIELD', key, 'SET', 'u32', now * 32, second)
   end
   if seen[2] ~= minute then
     if seen[2] > 0 then fold(key, slot, seen[2]) end
     redis.pcall('SETRANGE', key, slot * 4, string.rep('\0', 512))
+    redis.pcall('BITFIELD', key, 'SET', 'u32', slot * 32, minute)
     redis.pcall('EXPIRE', key, 90000)
-    add[n + 1], add[n + 2], add[n + 3], add[n + 4], n = 'SET', 'u32', '#' .. slot, minute, n + 4
   end
-  for counter, amount in string.gmatch(sums, '(%d+)=(%d+)') do
-    add[n + 1], add[n + 2], add[n + 3], add[n + 4], n = 'INCRBY', 'u32', '#' .. (slot + counter), amount, n + 4
-    if #counter == 1 and counter < '8' then
-      add[n + 1], add[n + 2], add[n + 3], add[n + 4], n = 'INCRBY', 'u32', '#' .. (now + counter), amount, n + 4
-    end
-  end
+  for at = 14, n, 4 do add[at] = string.sub(add[at], 2) end
   redis.pcall(unpack(add))
 end
