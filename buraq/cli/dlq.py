@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from itertools import islice
 from typing import Any
 
@@ -73,23 +74,46 @@ class Selection:
 
 
 def selecting(limit: int | None) -> Callable[[Any], Any]:
-    """Add the options that select dead letters, with a limit to begin with."""
+    """Add the options that select dead letters, with a limit to begin with; the command gets them as `selection`."""
+    options = (
+        click.option("--queue", type=QUEUE, metavar="NAME", help="Those of one queue.  [default: all]"),
+        click.option("--type", "type_", metavar="TYPE", help="Those of one task type."),
+        click.option("--reason", metavar="WORD", help="Those that died of exhausted, rejected, undecodable, …"),
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            default=limit,
+            show_default=limit is not None,
+            metavar="N",
+            help="At most so many, the oldest first.",
+        ),
+    )
 
     def add(command: Any) -> Any:
-        options = (
-            click.option("--queue", type=QUEUE, metavar="NAME", help="Those of one queue.  [default: all]"),
-            click.option("--type", "type_", metavar="TYPE", help="Those of one task type."),
-            click.option("--reason", metavar="WORD", help="Those that died of exhausted, rejected, undecodable, …"),
-            click.option(
-                "--limit",
-                type=click.IntRange(1),
-                default=limit,
-                show_default=limit is not None,
-                metavar="N",
-                help="At most so many, the oldest first.",
-            ),
-        )
+        @wraps(command)
+        def selected(
+            *args: Any, queue: str | None, type_: str | None, reason: str | None, limit: int | None, **others: Any
+        ) -> Any:
+            return command(*args, selection=Selection(queue, type_, reason, limit), **others)
+
         for option in reversed(options):
+            selected = option(selected)
+        return selected
+
+    return add
+
+
+def choosing(yes: str) -> Callable[[Any], Any]:
+    """Add what says which dead letters are to be changed, by ids or by --all; `yes` is the help of --yes."""
+
+    def add(command: Any) -> Any:
+        for option in (
+            json_option,
+            click.option("-y", "--yes", is_flag=True, help=yes),
+            selecting(None),
+            click.option("--all", "everything", is_flag=True, help="All that the other options select."),
+            click.argument("ids", nargs=-1, metavar="[ID...]"),
+        ):
             command = option(command)
         return command
 
@@ -114,13 +138,13 @@ def dlq() -> None:
 @selecting(50)
 @json_option
 @click.pass_obj
-def list_(
-    session: Session, queue: str | None, type_: str | None, reason: str | None, limit: int, as_json: bool
-) -> None:
+def list_(session: Session, selection: Selection, as_json: bool) -> None:
     """List dead letters, oldest first."""
-    selection = Selection(queue, type_, reason, limit + 1)  # one more tells whether that was all
+    limit = selection.limit
+    assert limit is not None  # it has a default
     with session.queue() as app:
-        found = list(selection.find(app.backend))
+        # One more tells whether that was all.
+        found = list(replace(selection, limit=limit + 1).find(app.backend))
     more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json([_as_json(*one) for one in found])
@@ -164,28 +188,15 @@ def show(session: Session, ids: tuple[str, ...], queue: str | None, as_json: boo
 
 
 @dlq.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
-@click.option("--all", "everything", is_flag=True, help="All that the other options select.")
-@selecting(None)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@json_option
+@choosing(yes="Do not ask.")
 @click.pass_context
 def replay(
-    ctx: click.Context,
-    ids: tuple[str, ...],
-    everything: bool,
-    queue: str | None,
-    type_: str | None,
-    reason: str | None,
-    limit: int | None,
-    yes: bool,
-    as_json: bool,
+    ctx: click.Context, ids: tuple[str, ...], everything: bool, selection: Selection, yes: bool, as_json: bool
 ) -> None:
     """Put dead letters back into their queues, with their ids and no retries used.
 
     Without a terminal to ask on, --all needs no --yes.
     """
-    selection = Selection(queue, type_, reason, limit)
     _refuse_unclear(ctx, ids, everything, selection)
     session: Session = ctx.obj
     with session.queue() as app:
@@ -213,25 +224,12 @@ def replay(
 
 
 @dlq.command()
-@click.argument("ids", nargs=-1, metavar="[ID...]")
-@click.option("--all", "everything", is_flag=True, help="All that the other options select.")
-@selecting(None)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed by --all where there is no terminal.")
-@json_option
+@choosing(yes="Do not ask. Needed by --all where there is no terminal.")
 @click.pass_context
 def purge(
-    ctx: click.Context,
-    ids: tuple[str, ...],
-    everything: bool,
-    queue: str | None,
-    type_: str | None,
-    reason: str | None,
-    limit: int | None,
-    yes: bool,
-    as_json: bool,
+    ctx: click.Context, ids: tuple[str, ...], everything: bool, selection: Selection, yes: bool, as_json: bool
 ) -> None:
     """Delete dead letters for good."""
-    selection = Selection(queue, type_, reason, limit)
     _refuse_unclear(ctx, ids, everything, selection)
     session: Session = ctx.obj
     with session.queue() as app:
