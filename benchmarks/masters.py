@@ -22,6 +22,7 @@ class Seen(NamedTuple):
     cpu: float  # seconds
     calls: Mapping[str, int]  # by command
     micros: Mapping[str, int]  # in the command, and in what its script called
+    traffic: int  # bytes that it has received and sent
 
     def since(self, before: Seen) -> Seen:
         """Return what it has done since."""
@@ -29,6 +30,7 @@ class Seen(NamedTuple):
             self.cpu - before.cpu,
             {step: self.calls[step] - before.calls[step] for step in STEPS},
             {step: self.micros[step] - before.micros[step] for step in STEPS},
+            self.traffic - before.traffic,
         )
 
 
@@ -78,7 +80,9 @@ class Masters:
             said = self._info(client, "commandstats")
             of = {step: said.get(f"cmdstat_{step}", {"calls": 0, "usec": 0}) for step in STEPS}
             calls, micros = ({step: int(of[step][name]) for step in STEPS} for name in ("calls", "usec"))
-            found.append(Seen(server_cpu(client), calls, micros))
+            net = self._info(client, "stats")
+            traffic = int(net["total_net_input_bytes"]) + int(net["total_net_output_bytes"])
+            found.append(Seen(server_cpu(client), calls, micros, traffic))
         return found
 
     @staticmethod

@@ -72,6 +72,7 @@ def produce(found: Masters, how: str, tasks: int) -> Figures:
         f"{how}: servers µs": sum(one.cpu for one in seen) / count * 1e6,
         f"{how}: in scripts µs": micros(seen, "evalsha", count),
         f"{how}: tasks/call": at_once(seen, "evalsha", count),
+        f"{how}: traffic B": sum(one.traffic for one in seen) / count,
         "connections: producer": told["connections"],
     }
 
@@ -96,6 +97,7 @@ def work(found: Masters, processes: int, slots: int) -> Figures:
         "scripts µs": micros(seen, "evalsha", tasks),
         "fetch: tasks/call": at_once(seen, "xreadgroup", tasks),
         "scripts: tasks/call": at_once(seen, "evalsha", tasks),
+        "traffic B": sum(one.traffic for one in seen) / tasks,
         "busiest master": max(one.cpu for one in seen) / used if used else 1.0,
         "most shards": max(found.shards) / sum(found.shards),
         "workers cores": figures["tasks/s"] * figures["worker µs/task"] / 1e6,
