@@ -17,6 +17,7 @@ import psutil
 from benchmarks.children import Child, work_off_all
 from benchmarks.harness import Figures, in_child, measure, parser
 from benchmarks.masters import Masters, Seen, masters
+from benchmarks.sizing import say_needs
 
 # name -> what `benchmarks.produce` is told, and its share of the tasks of a run
 PRODUCERS: Mapping[str, tuple[Callable[[int], Sequence[object]], float]] = {
@@ -24,6 +25,7 @@ PRODUCERS: Mapping[str, tuple[Callable[[int], Sequence[object]], float]] = {
     "50 greenlets": (lambda tasks: ("--patched", "--callers", 50, "--each", max(1, tasks // 50)), 0.2),
     "many": (lambda tasks: ("--many", tasks), 1.0),
 }
+FEW_ROWS = 32  # of a hash, from which on it is searched no more
 CONNECTING = 2.0  # seconds that a worker has to take its leases, before it counts as idle
 
 
@@ -106,10 +108,15 @@ def work(found: Masters, processes: int, slots: int) -> Figures:
     }
 
 
-def run(count: int, shards: int, options: argparse.Namespace) -> Figures:
-    """One run on fresh servers: a worker that is idle, tasks that are enqueued, and workers that run them."""
+def run(count: int, shards: int, options: argparse.Namespace, rows: int | None = None) -> Figures:
+    """One run on fresh servers: a worker that is idle, tasks that are enqueued, and workers that run them.
+
+    `rows` is the servers' hash-max-listpack-entries: up to so many rows a hash is a list that is searched.
+    """
     figures: Figures = {}
     with masters(count, shards) as found:
+        for client in found.clients if rows is not None else ():
+            client.config_set("hash-max-listpack-entries", rows)
         figures |= idle(found, options.slots, options.idle)
         for how in PRODUCERS:
             before, waiting = found.memory(), found.waiting()
@@ -195,7 +202,12 @@ def main() -> None:
     sizes = [(count, shards if count else 1) for count in options.masters for shards in options.shards]
     sizes += [(1, shards) for shards in options.more_shards]
     cases = {words(*size): lambda size=size: run(*size, options) for size in sizes}
-    say_model(measure("scaling", cases, options))
+    for shards in options.more_shards:
+        name = f"{words(1, shards)}, hash-max-listpack-entries {FEW_ROWS}"
+        cases[name] = lambda shards=shards: run(1, shards, options, FEW_ROWS)
+    done = measure("scaling", cases, options)
+    say_model(done)
+    say_needs(done)
 
 
 if __name__ == "__main__":
