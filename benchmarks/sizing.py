@@ -18,7 +18,7 @@ def needs(
 ) -> dict[str, float | tuple[int, int]]:
     """Return what so many no-op tasks a second take that are enqueued in one way.
 
-    In clusters with half as many masters as shards, which are even, each with workers of its own: a worker process has a
+    In clusters with half as many masters as shards, which are even, each with workers of its own: such a process has a
     lane at each shard of its cluster.
     """
     workers = math.ceil(rate * figures["worker µs"] / 1e6 / WORKING)
