@@ -19,7 +19,7 @@ from buraq.worker.probes import Probes
 
 HELD_AFTER = 0.5  # seconds without a turn of the hub before others answer for it; a probe has one at least
 _SILENT_AFTER = 1.0  # seconds without a look of the lease thread, which a task that keeps the GIL stops as well
-_AT_ONCE = 8  # connections that are answered before the arbiter looks after its children again
+_TURN = 0.5  # seconds after which the arbiter looks after its children again, whoever still waits
 _REQUEST = 0.25  # seconds that a client has to say what it wants: the arbiter waits for it
 _LONGEST = 8192  # bytes of a request's head
 _ANSWERED = ("/livez", "/readyz")
@@ -47,12 +47,12 @@ class Deputy:
         return bool(states) and all(_held(state, now) for state in states)
 
     def step(self, listeners: Iterable[Listener]) -> int:
-        """Answer those who wait at the port when nobody else can. Returns how many. Blocks for a moment at most."""
-        answered = 0
+        """Answer those who wait at the port when nobody else can. Returns how many. Blocks for a second at most."""
+        answered, until = 0, time.monotonic() + _TURN
         if self.needed:
             for listener in listeners:
                 with suppress(OSError):  # nobody waits any more
-                    while answered < _AT_ONCE:
+                    while time.monotonic() < until:
                         client, _ = listener.accept()
                         answered += 1
                         with client, suppress(OSError):

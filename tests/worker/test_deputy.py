@@ -132,3 +132,11 @@ def test_who_says_nothing_or_has_gone_holds_up_nobody(door: Door) -> None:
 
     assert door.step() == 3
     assert answer(client)[0] == "HTTP/1.1 200 OK"
+
+
+def test_many_who_say_nothing_do_not_keep_the_arbiter_from_its_children(door: Door) -> None:
+    door.process(7, blocked=2)
+    for _ in range(20):
+        door.knock()
+
+    assert 0 < door.step() < 10
