@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from redis import Redis
@@ -25,14 +25,16 @@ class Child:
     It has imported and connected when this returns, so that none of that is measured. See benchmarks/cue.py.
     """
 
-    def __init__(self, module: str, client: Redis, *arguments: object) -> None:
+    def __init__(
+        self, module: str, client: Redis, *arguments: object, settings: Mapping[str, str] | None = None
+    ) -> None:
         command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
         self.name = " ".join(command[2:])
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(client),
+            env=environment(client, settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -47,6 +49,11 @@ class Child:
         self._process.kill()
         self._process.communicate()
         self._errors.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def check(self) -> None:
         """Raise RuntimeError with what it wrote when it has ended."""
@@ -85,11 +92,18 @@ def work_off(client: Redis, workers: Sequence[Child], left: int = 0) -> tuple[di
 
     The time is from the start of the first task to the moment at which the server has the last outcome.
     """
-    waiting, before = int(client.xlen(STREAM)), server_cpu(client)  # type: ignore[arg-type]
+    return work_off_all(lambda: int(client.xlen(STREAM)), lambda: server_cpu(client), workers, left)  # type: ignore[arg-type]
+
+
+def work_off_all(
+    count: Callable[[], int], used_by_servers: Callable[[], float], workers: Sequence[Child], left: int = 0
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Do as `work_off`, wherever the tasks are: `count` says how many wait, `used_by_servers` CPU seconds."""
+    waiting, before = count(), used_by_servers()
     for worker in workers:
         worker.begin()
-    now = wait_until_left(client, workers, left, waiting)
-    ended, used = time.monotonic(), server_cpu(client) - before
+    now = wait_until_left(count, workers, left, waiting)
+    ended, used = time.monotonic(), used_by_servers() - before
     for worker in workers:
         worker.end()
     told = [worker.figures() for worker in workers]
@@ -106,14 +120,14 @@ def work_off(client: Redis, workers: Sequence[Child], left: int = 0) -> tuple[di
     return figures, told
 
 
-def wait_until_left(client: Redis, workers: Sequence[Child], left: int, tasks: int) -> int:
-    """Wait until no more than `left` of `tasks` tasks are on the server, and return how many there are.
+def wait_until_left(count: Callable[[], int], workers: Sequence[Child], left: int, tasks: int) -> int:
+    """Wait until no more than `left` of `tasks` tasks are counted, and return how many there are.
 
     A look costs the server some 10 µs, so there are few of them until it is nearly over. Raises RuntimeError when a
     worker ends before, or when it takes too long.
     """
     deadline = time.monotonic() + PATIENCE
-    while (now := int(client.xlen(STREAM))) > left:  # type: ignore[arg-type]
+    while (now := count()) > left:
         for worker in workers:
             worker.check()
         if time.monotonic() > deadline:

@@ -74,6 +74,7 @@ def main() -> None:
     cue.wait_to_end()
     used = cpu() - used_before if tasks else 0.0
     figures = {"first": first, "cpu": used, "tasks": tasks, "peak": cue.peak_bytes()}
+    figures["connections"] = cue.connections()
     worker.stop(5)
     cue.tell(figures | (waits(options.skip) if meant else {}))
 

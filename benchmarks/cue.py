@@ -11,6 +11,8 @@ import resource
 import sys
 from typing import Any
 
+import psutil
+
 
 def wait_to_begin() -> None:
     """Say that all is prepared, and block until told to begin. Ends the process when its parent has gone."""
@@ -42,3 +44,8 @@ def peak_bytes() -> int:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def connections() -> int:
+    """Return how many TCP connections this process holds."""
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in psutil.Process().net_connections(kind="tcp"))

@@ -72,18 +72,21 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def environment(client: Redis) -> dict[str, str]:
-    """Return what the processes of a benchmark find in their environment."""
+def environment(client: Redis, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the processes of a benchmark find in their environment, `settings` of the benchmark's own too."""
     bare = {name.removeprefix("BURAQ_") for name in _OWN_VARIABLES}
     kept = {name: value for name, value in os.environ.items() if name.removeprefix("BURAQ_") not in bare}
     own = {"REDIS_URL": url_of(client), "PYTHONPATH": str(ROOT), "METRICS_PORT": "", "LOG_LEVEL": "error"}
-    return kept | own
+    return kept | own | dict(settings or {})
 
 
-def in_child(module: str, client: Redis, *arguments: object) -> dict[str, Any]:
+def in_child(
+    module: str, client: Redis, *arguments: object, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run `benchmarks.<module>` in a process of its own and return the JSON that it prints last."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
-    done = subprocess.run(command, env=environment(client), cwd=ROOT, capture_output=True, text=True, check=False)
+    env = environment(client, settings)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis import Redis
 
-from benchmarks.children import Child, wait_until_left
+from benchmarks.children import STREAM, Child, wait_until_left
 from benchmarks.harness import Figures, fresh_server, measure, parser, server_cpu
 from benchmarks.histogram import Histogram
 from benchmarks.plots import percentiles
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, skip: float, *load: object) -> Figures:
             before = server_cpu(client)
             sender.begin()
             sent = sender.figures()
-        wait_until_left(client, [worker], 0, sent["tasks"])
+        wait_until_left(lambda: int(client.xlen(STREAM)), [worker], 0, sent["tasks"])
         used = server_cpu(client) - before
         worker.end()
         told = worker.figures()

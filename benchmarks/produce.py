@@ -13,6 +13,7 @@ import json
 import threading
 import time
 
+from benchmarks import cue
 from benchmarks.harness import cpu, percentile
 from buraq import Buraq
 
@@ -73,6 +74,7 @@ def main() -> None:
     figures = {"tasks/s": tasks / seconds, "client µs/task": used / tasks * 1e6, "client cores": used / seconds}
     if waits:
         figures |= {"p50 ms": percentile(waits, 0.5) * 1e3, "p99 ms": percentile(waits, 0.99) * 1e3}
+    figures["connections"] = cue.connections()
     print(json.dumps(figures | {"seconds": seconds, "warm up": WARM_UP}))
 
 

@@ -1,30 +1,48 @@
 """What the Go original leaves behind: it acks entries and never deletes them.
 
 They take memory, they count as waiting, and should the consumer group be lost they would all run again. So a worker
-says that they are there, and `buraq tidy` deletes them when it is asked to.
+says that they are there, and `buraq tidy` deletes them when it is asked to. The original knows no shards, yet whatever
+else acks in the streams of one without deleting leaves the same behind: all shards are looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from buraq.backend import Backend
+from buraq.backend import Backend, Part
 from buraq.keys import HIGH, LOW, NORMAL
 
 _PAGE = 500
 
 
 class Leftovers:
-    """Entries of one queue that were acked and are still in its streams."""
+    """Entries of one queue that were acked and are still in its streams, at all shards."""
 
     def __init__(self, backend: Backend, queue: str) -> None:
-        self._link = backend.server.shared
-        self._group = backend.config.group_name
-        keys = backend.names.queue(queue)
-        self._streams = [keys.streams[letter] for letter in (HIGH, NORMAL, LOW)]
+        self._parts = [_Part(part, backend.config.group_name) for part in backend.parts([queue]).values()]
 
     def count(self) -> dict[str, int]:
         """Return how many there are, by stream; streams without any, or where it cannot be told, are left out."""
+        return {stream: left for part in self._parts for stream, left in part.count().items()}
+
+    def delete(self) -> int:
+        """Delete them. Returns how many.
+
+        Safe beside running workers: what the group has delivered and is not pending was acked, and is never delivered
+        again.
+        """
+        return sum(part.delete() for part in self._parts)
+
+
+class _Part:
+    """Those at one shard."""
+
+    def __init__(self, part: Part, group: str) -> None:
+        self._link = part.link
+        self._group = group
+        self._streams = [part.keys.streams[letter] for letter in (HIGH, NORMAL, LOW)]
+
+    def count(self) -> dict[str, int]:
         found = {}
         for stream in self._streams:
             length, groups = self._link.commands([("XLEN", stream), ("XINFO", "GROUPS", stream)])
@@ -38,11 +56,6 @@ class Leftovers:
         return found
 
     def delete(self) -> int:
-        """Delete them. Returns how many.
-
-        Safe beside running workers: what the group has delivered and is not pending was acked, and is never delivered
-        again.
-        """
         deleted = 0
         for stream in self.count():
             for acked in self._acked(stream):

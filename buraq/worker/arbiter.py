@@ -32,6 +32,7 @@ class GroupArbiter(Arbiter):
     def __init__(self, group: Any, burst: bool, grace: float) -> None:
         super().__init__(group)
         self._farewells = group.farewells
+        self._deputy = group.deputy
         self._burst = burst
         self._grace = grace
         self._born: dict[int, float] = {}
@@ -53,13 +54,14 @@ class GroupArbiter(Arbiter):
     handle_quit = handle_int
 
     def wait_for_signals(self, timeout: float | None = 1.0) -> list[int]:
-        """Wait for signals, and look after the children now and then.
+        """Wait for signals, and look after the children now and then, and after who asks for their health.
 
         Under gevent libev takes the SIGCHLD and reaps; the handler may be called before the status can be had, and
         never again.
         """
         signals = super().wait_for_signals(_LOOK_EVERY if timeout is None else min(timeout, _LOOK_EVERY))
         self.reap_workers()
+        self._deputy.step(self.LISTENERS)
         return signals
 
     def spawn_worker(self) -> Any:

@@ -14,7 +14,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
 from buraq.scripts import Argument
 from buraq.task import Delivery
-from buraq.worker.holdings import Holdings, weight
+from buraq.worker.holdings import Company, Holdings
 from buraq.worker.lease import Lease
 from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
@@ -43,9 +43,10 @@ class Fetcher(Loop):
         room: Event | None = None,
         turn_of_others: Callable[[], None] | None = None,
         cohort: int = 1,
+        company: Company | None = None,
     ) -> None:
         """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer. `cohort`
-        is how many suspects may be here at once.
+        is how many suspects this asks for at once, `company` says how many others brought.
         """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
@@ -61,6 +62,7 @@ class Fetcher(Loop):
         self._turn_of_others = turn_of_others
         self._block = self.waits = block
         self._cohort = cohort
+        self._company = company or Company([holdings], cohort)
         self._link: Link = server.link(block + 5.0)
         self._client_id: int | None = None
         self._reconciler = Reconciler(self._link, lease, holdings, self._admit)
@@ -69,7 +71,6 @@ class Fetcher(Loop):
             None  # the level that gave the last walk all it asked for, while those above had nothing
         )
         self._suspects_at = 0.0  # when suspects were last asked for
-        self._crowded = False  # whether one was handed back, which must not come again and again
         self.brokers: tuple[Broker, ...] = ()  # the queues that this process knows of
         self.open: tuple[Broker, ...] = ()  # those that are fetched from
         self.paused: frozenset[str] | None = frozenset()  # names; None while nobody has looked which there are
@@ -183,9 +184,7 @@ class Fetcher(Loop):
     @property
     def _room_for_suspects(self) -> int:
         """How many more suspects may come."""
-        held = self._holdings.suspects
-        self._crowded = self._crowded and held > 0
-        return 0 if self._crowded else max(0, self._cohort - held)
+        return min(self._company.room, max(0, self._cohort - self._holdings.suspects))
 
     def _streams(self, letters: Sequence[str]) -> list[tuple[Broker, str]]:
         """Return the streams of these letters, the queues taking turns to come first."""
@@ -274,9 +273,9 @@ class Fetcher(Loop):
         if not self._holdings.adopt(delivery):
             return
         late = delivery.epoch != self._lease.epoch or not self._lease.valid
-        # A blocking read may bring one of each queue, a look several: no more suspects meet than are a cohort.
-        crowded = delivery.letter == SUSPECTS and self._holdings.suspects > max(self._cohort, weight(delivery))
-        self._crowded = self._crowded or crowded
+        # A blocking read may bring one of each queue, a look several, and other shards' reads are under way: no more
+        # suspects meet than are a cohort.
+        crowded = delivery.letter == SUSPECTS and not self._company.takes(delivery)
         if self.stopping or late or crowded or self._free() <= 0:
             self._hand_back(delivery)
         else:

@@ -22,6 +22,7 @@ from buraq.scripts import load
 from buraq.values import Address
 from buraq.worker.arbiter import GroupArbiter
 from buraq.worker.board import RELIEVED, Board
+from buraq.worker.deputy import Deputy
 from buraq.worker.farewells import Farewells
 from buraq.worker.probes import Probes
 
@@ -74,6 +75,7 @@ class Group(BaseApplication):
         self.options = options
         self.board = Board()
         self.farewells = Farewells(options.config)
+        self.deputy = Deputy(self.board, Probes(self.board, options.config))
         self.address = listener.getsockname()
         self._listener = listener.detach()  # its descriptor: the settings are read again at each SIGHUP
         super().__init__()

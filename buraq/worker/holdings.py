@@ -8,7 +8,7 @@ one for new that it has just settled (it would run twice).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from buraq.keys import SUSPECTS
 from buraq.task import Delivery
@@ -93,3 +93,33 @@ class Holdings:
 
     def __len__(self) -> int:
         return len(self.known)
+
+
+class Company:
+    """The suspects that are in one process, whichever shard they came from: they meet in its sandbox.
+
+    Each shard's fetcher sees its own, and would let in a cohort of its own beside those of the others.
+    """
+
+    def __init__(self, holdings: Sequence[Holdings], most: int) -> None:
+        """`most` is how many may be here at once."""
+        self._holdings = holdings
+        self.most = most
+        self._crowded = False  # whether one was handed back, which must not come again and again
+
+    @property
+    def _here(self) -> int:
+        return sum(holdings.suspects for holdings in self._holdings)
+
+    @property
+    def room(self) -> int:
+        """How many more may come. When one had to go, none until all that are here have ended."""
+        here = self._here
+        self._crowded = self._crowded and here > 0
+        return 0 if self._crowded else max(0, self.most - here)
+
+    def takes(self, suspect: Delivery) -> bool:
+        """Say whether a suspect that has just been adopted may stay."""
+        stays = self._here <= max(self.most, weight(suspect))
+        self._crowded = self._crowded or not stays
+        return stays

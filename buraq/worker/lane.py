@@ -20,7 +20,6 @@ from buraq.records import COMPLETED_A_SECOND
 from buraq.scripts import Argument
 from buraq.task import Delivery
 from buraq.worker.accounts import Accounts
-from buraq.worker.children import cohort_of
 from buraq.worker.fetcher import Fetcher
 from buraq.worker.guard import Follower, Guard
 from buraq.worker.holdings import Holdings
@@ -90,7 +89,8 @@ class Lane:
             room=room,
             batch=config.fetch_batch_size,
             block=_BURST_BLOCK if self._worker.burst else config.block_timeout,
-            cohort=max(1, cohort_of(slots.concurrency) // self._lanes) if self._worker.children else 1,
+            cohort=max(1, self._worker.company.most // self._lanes),
+            company=self._worker.company,
         )
         self.fetcher.paused = None  # the control looks which queues are
         # What has run and is not written runs again after a crash: not too much of that.

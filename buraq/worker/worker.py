@@ -15,11 +15,12 @@ from buraq.keys import DEFAULT_QUEUE
 from buraq.metrics import TaskMetrics
 from buraq.task import Delivery
 from buraq.worker.board import Row
-from buraq.worker.children import Children
+from buraq.worker.children import Children, cohort_of
 from buraq.worker.control import Control
 from buraq.worker.facts import Facts
 from buraq.worker.fetcher import Fetcher
 from buraq.worker.guard import Guard
+from buraq.worker.holdings import Company
 from buraq.worker.lane import Lane, Standing, guards_of
 from buraq.worker.lease import Lease
 from buraq.worker.loop import Loop
@@ -100,6 +101,8 @@ class Worker:
             run_in_child=self.children.run if self.children else None,
             cpu_processes=processes,
         )
+        cohort = cohort_of(self.slots.concurrency) if self.children else 1
+        self.company = Company([lane.holdings for lane in self.lanes], cohort)
         if len(self.lanes) == 1:
             first.fetch(self._room, None)
         else:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.harness import alternate, as_json, repeat, report
 from benchmarks.histogram import Histogram
 from benchmarks.machine import weather
+from benchmarks.sizing import needs
 
 
 def filled(*seconds):
@@ -124,3 +125,14 @@ def test_a_table_that_is_too_wide_is_printed_in_parts(capsys):
     assert len(parts) == 2
     assert all(part.startswith("case") and part.splitlines()[1].startswith("a ") for part in parts)
     assert all(len(line) <= 140 for part in parts for line in part.splitlines())
+
+
+def test_what_a_rate_takes_is_worked_out_from_the_costs_of_a_task():
+    costs = {"worker µs": 32.0, "servers µs": 14.0, "idle: servers ms/s": 30.0, "traffic B": 300.0, "B/task": 290.0}
+    costs |= {"many: servers µs": 10.0, "many: producer µs": 12.0, "many: traffic B": 200.0}
+
+    told = list(needs(costs, 16, "many", rate=500_000).values())
+
+    assert told[:2] == pytest.approx([6.0, 12.0])
+    assert told[2] == (3, 8)  # 20 masters at most 60 % busy, in clusters of eight
+    assert told[3:] == pytest.approx([20, 0.6, 20 * 4 * 24, 80, 2.0, 2000 / 24, 8.7])

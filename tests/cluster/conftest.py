@@ -38,8 +38,11 @@ def app(cluster: Cluster) -> Buraq:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Worker]]:
-    """Start whole workers in this process: `start(app, concurrency=…)`. They are stopped in the end."""
+def start(cluster: Cluster) -> Iterator[Callable[..., Worker]]:
+    """Start whole workers in this process: `start(app, concurrency=…)`. They are stopped in the end, and leave nothing
+    of themselves at any shard.
+    """
+    started: list[Worker] = []
     with contextlib.ExitStack() as running:
 
         def start(app: Buraq, **options: Any) -> Worker:
@@ -52,9 +55,12 @@ def start() -> Iterator[Callable[..., Worker]]:
                 gevent.killall(worker._greenlets)
 
             running.callback(stop)
+            started.append(worker)
             return worker
 
         yield start
+    if started and all(worker.left for worker in started):
+        assert members(cluster) == set(), "a worker process that has left is still known to a shard"
 
 
 @pytest.fixture
@@ -82,4 +88,18 @@ def left_over(cluster: Cluster) -> list[str]:
             size = {"stream": client.xlen, "zset": client.zcard, "hash": client.hlen}.get(kind, lambda key: 0)(key)
             if size and not any(word in key for word in _STAYS):
                 found.append(f"{key} {size}")
+    return found
+
+
+def members(cluster: Cluster) -> set[str]:
+    """Return the worker processes that hold a lease at any shard, or have a consumer there, the dead ones too."""
+    found: set[str] = set()
+    for node in cluster.masters():
+        client = node.client()
+        seconds, micros = client.time()
+        for key in client.scan_iter(match="*:leases"):
+            found |= set(client.zrangebyscore(key, seconds * 1000 + micros // 1000, "+inf"))
+        for key in client.scan_iter(_type="stream"):
+            for one in client.xinfo_groups(key):
+                found |= {consumer["name"] for consumer in client.xinfo_consumers(key, one["name"])}
     return found

@@ -5,7 +5,7 @@ import pytest
 
 from buraq import Buraq
 from buraq.config import Config
-from tests.cluster.conftest import left_over, settings_of
+from tests.cluster.conftest import left_over, members, settings_of
 from tests.clusters import Cluster
 from tests.faults.conftest import group, ledger  # noqa: F401  fixtures
 from tests.servers import eventually
@@ -54,6 +54,7 @@ def all_ran(cluster, workers, ledger, accepted, pids):  # noqa: F811
     eventually(lambda: left_over(cluster) == [], 20)
     assert workers.workers() == pids, "nobody was restarted"
     assert workers.stop() == 0
+    assert members(cluster) == set()
 
 
 @pytest.mark.parametrize("change", ["killed", "demoted"])
@@ -130,4 +131,6 @@ def test_tasks_of_a_killed_process_run_again_on_all_shards(group, ledger, fresh)
 
     eventually(lambda: tasks == ledger.ended(), 30)
     eventually(lambda: left_over(cluster) == [], 10)
+    eventually(lambda: len(members(cluster)) == 2, 10)  # those of the dead are gone, at every shard
     assert rescuers.stop() == 0
+    assert members(cluster) == set()

@@ -65,6 +65,30 @@ def test_few_slots_are_shared_by_all_shards(cluster, app, start, concurrency):
     assert set(done.values()) == {1}
 
 
+def test_suspects_of_all_shards_run_one_at_a_time_where_there_is_no_sandbox(cluster, app, start):
+    most, running, done = [0], [0], Counter()
+
+    @app.task
+    def suspect(n: int) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        Happened().wait(0.001)
+        running[0] -= 1
+        done[n] += 1
+
+    for shard in app.backend.shards:
+        stream = shard.names.queue("default").streams["s"]
+        for n in (2 * shard.number, 2 * shard.number + 1):
+            payload = f'{{"id":"t{n}","type":"suspect","payload":{{"n":{n}}}}}'
+            cluster.owner(shard.names.base).client().xadd(stream, {"payload": payload, "deaths": 2})
+    start(app, concurrency=100)
+
+    eventually(lambda: len(done) == 32, 30)
+    assert most == [1]
+    assert set(done.values()) == {1}
+    eventually(lambda: left_over(cluster) == [], 10)
+
+
 def test_an_idle_worker_starts_a_task_of_any_shard(app, start):
     ran = []
     app.task(name="note")(lambda: ran.append(1))
@@ -143,6 +167,23 @@ def test_a_task_is_found_and_cancelled_wherever_it_is(app):
     assert all(handle.cancel() for handle in (*handles, keyed))
     assert Inspector(app.backend).counts("default").scheduled == 0
     assert keyed.state() is None
+
+
+def test_tidy_deletes_what_was_acked_and_left_at_any_shard_and_nothing_else(cluster, app, cli):
+    kept = 0
+    for shard in app.backend.shards[3:]:
+        client, keys = cluster.owner(shard.names.base).client(), shard.names.queue("default")
+        stream, group = keys.streams["n"], app.config.group_name
+        client.xgroup_create(stream, group, "0", mkstream=True)
+        entries = [client.xadd(stream, {"payload": "{}"}) for _ in range(4)]
+        client.xreadgroup(group, "another", {stream: ">"}, count=3)
+        client.xack(stream, group, *entries[:2])
+        kept += 2  # one runs, one waits
+
+    assert cli("tidy", "--yes", "--json") == {"deleted": 2 * 13}
+    assert cli("tidy", "--yes", "--json") == {"deleted": 0}
+    counts = Inspector(app.backend).counts("default")
+    assert (counts.running, counts.waiting) == (kept // 2, kept // 2)
 
 
 def test_events_of_all_shards_are_heard(app, start):

@@ -49,6 +49,26 @@ def test_past_ten_seconds_of_a_blocked_hub_the_group_is_not_ready_and_still_aliv
     assert workers.stop() == 0
 
 
+def test_the_only_process_of_a_group_is_answered_for_while_a_task_holds_it(
+    group: Any, queue: Any, ledger: Ledger, redis: Any
+) -> None:
+    lone = group().consuming()
+    [pid] = lone.workers()
+    hot = queue.enqueue("burn", {"seconds": 13}).id
+    eventually(lambda: running(ledger, hot))
+
+    assert health(lone, "livez") == (200, [])
+    _, [problem] = eventually(lambda: seen if (seen := health(lone, "readyz"))[0] == 503 else None, 15)  # type: ignore[misc]
+
+    assert re.fullmatch(rf"process {pid}: a task of type burn has let nothing else run for 1\d s", problem)
+    assert health(lone, "livez") == (200, [])
+    assert hot not in ledger.ended(), "the task was still at it"
+    eventually(lambda: hot in ledger.ended(), 10)
+    eventually(lambda: health(lone, "readyz") == (200, []), 5)
+    assert lone.workers() == [pid]
+    assert lone.stop() == 0
+
+
 def test_past_max_blocked_others_take_over_what_a_blocked_process_has(
     group: Any, queue: Any, ledger: Ledger, redis: Any
 ) -> None:

@@ -23,6 +23,13 @@ def test_shards_are_spread_evenly_over_masters(name: str, shards: int, masters: 
     assert max(at.values()) <= -(-shards // masters) + 1
 
 
+@pytest.mark.parametrize("masters", [4, 8, 16, 32])
+@pytest.mark.parametrize("shards", [64, 128, 256])
+def test_many_shards_are_no_less_evenly_spread_over_many_masters(shards: int, masters: int) -> None:
+    at = Counter(key_slot(tag_of("buraq_tasks", n).encode()) * masters // 16384 for n in range(shards))
+    assert set(at.values()) == {shards // masters}
+
+
 def test_a_tag_says_whose_shard_it_is_and_never_changes() -> None:
     assert [tag_of("buraq_tasks", n) for n in (0, 1, 15)] == [
         "buraq_tasks:0.40",

@@ -12,6 +12,7 @@ from buraq.connection import Server as Connections
 from buraq.connection import Unreachable
 from buraq.keys import LETTERS, QueueKeys
 from buraq.task import Completed
+from buraq.worker.holdings import Company, Holdings
 from buraq.worker.lease import Lease
 from tests.proxy import Proxy
 from tests.worker.parts import (
@@ -321,6 +322,51 @@ def test_a_suspect_whose_worker_died_of_it_maybe_waits_until_the_cohort_is_done_
 
     fetching.holdings.settled(fetching.dispatched[0])
     assert fetching.step() == ["killer"]
+
+
+def of_two_shards(app: Buraq, lease: Lease, most: int, cohort: int) -> tuple[Fetching, Fetching]:
+    """Two fetchers of one process. That both read the same streams is no matter: what they own they own apart."""
+    holdings: list[Holdings] = []
+    company = Company(holdings, most)
+    one, other = (Fetching(app, lease, cohort=cohort, company=company) for _ in range(2))
+    holdings += one.holdings, other.holdings
+    assert (one.step(), other.step()) == ([], [])  # each has looked at what is pending
+    return one, other
+
+
+def test_suspects_of_several_shards_are_one_company_and_no_more_than_a_cohort(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    one, other = of_two_shards(app, lease, most=3, cohort=2)
+    suspects(redis, keys, *(f"s{n}" for n in range(6)))
+
+    assert one.step() == ["s0", "s1"], "its own part"
+    assert other.step() == ["s2"], "what is left"
+    assert (one.step(), other.step()) == ([], [])
+
+    one.holdings.settled(one.dispatched.pop())
+    assert other.step() == ["s3"]
+    assert one.handed_back == other.handed_back == []
+
+
+def test_a_suspect_whose_worker_died_of_it_maybe_meets_none_of_another_shard(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys
+) -> None:
+    one, other = of_two_shards(app, lease, most=4, cohort=2)
+    suspects(redis, keys, "s1")
+    assert one.step() == ["s1"]
+    suspects(redis, keys, "killer", deaths=3)
+
+    assert other.step() == []
+    [killer] = other.handed_back
+    other.holdings.settled(killer)
+    suspects(redis, keys, "killer", deaths=3)
+    assert (one.step(), other.step()) == ([], []), "none comes before that one has ended"
+
+    one.holdings.settled(one.dispatched.pop())
+    assert other.step() == ["killer"]
+    suspects(redis, keys, "s2")
+    assert one.step() == []
 
 
 # -- groups
