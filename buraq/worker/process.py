@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import gevent
 from gevent.event import Event
@@ -29,6 +29,7 @@ from buraq.worker.board import RELIEVED
 from buraq.worker.facts import memory_bytes
 from buraq.worker.limits import Limits
 from buraq.worker.mock import MockProducer, register
+from buraq.worker.rights import not_permitted
 from buraq.worker.sandbox import Origin
 from buraq.worker.worker import Worker
 
@@ -108,17 +109,14 @@ class ConsumerWorker(GeventWorker):
     # -- life
 
     def load_wsgi(self) -> None:
-        """Load the user's queue. What is wrong with it ends the whole group: it would be wrong in the next process
-        too.
-        """
+        """Load the user's queue. What is wrong with it ends the whole group."""
         super().load_wsgi()
         options = self.app.options
         try:
             self.queue = load(options.target) if options.target else Buraq(options.config)
             self.queue.backend.server  # noqa: B018  reads the settings, which may be wrong in the user's own code
         except (ConfigError, TargetError) as error:
-            print(f"Error: {error}", file=sys.stderr)
-            sys.exit(self.app.target_error)
+            self._give_up(error)
         if options.config.enable_mock_tasks:
             register(self.queue)
 
@@ -153,12 +151,20 @@ class ConsumerWorker(GeventWorker):
         while self.alive:
             self.notify()
             self._asked.wait(0.05 if options.burst else 0.2 if limits.set else 1.0)
-            if worker.done or self._has_done_enough(worker, limits):
+            if worker.done or worker.denied or self._has_done_enough(worker, limits):
                 self.alive = False
+        denied = worker.denied
         self._stop(worker, helpers)
         for server in servers:
             server.stop(timeout=0.2)
+        if denied:
+            self._give_up(not_permitted(worker.app.config.masked_url, denied))
         sys.exit(BROKEN if self.broken else 0)
+
+    def _give_up(self, error: ConfigError | TargetError) -> NoReturn:
+        """End the whole group: what is wrong here would be wrong in the next process too."""
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(self.app.target_error)
 
     def _has_done_enough(self, worker: Worker, limits: Limits) -> bool:
         """Ask for a successor when a limit is reached. Returns whether it consumes: until then there is work to do."""
