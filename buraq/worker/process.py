@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import math
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BROKEN = 70  # exit code of a process that ends because one of its loops broke
+_EXIT_LEAST, _EXIT_MOST = 2.5, 10.0  # seconds in which a process that has stopped has to end; less than the arbiter's
 _BREATH = 1.0  # seconds that a broken process waits, so that a fault that comes back at once is no fork storm
 
 
@@ -194,6 +196,9 @@ class ConsumerWorker(GeventWorker):
             self.row.finish()
             self._say_what_is_left()
         log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
+        # All is settled. What holds the process up from here on, as an atexit hook may, is shown and cut off.
+        grace = self.app.options.config.shutdown_timeout
+        faulthandler.dump_traceback_later(min(_EXIT_MOST, max(_EXIT_LEAST, grace)), exit=True)
 
     def _say_what_is_left(self) -> None:
         """A burst leaves what is due later; retries may be among that."""
