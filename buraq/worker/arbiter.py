@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 
+from buraq.worker.board import ACTIVE, State
 from buraq.worker.handover import Handover
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class GroupArbiter(Arbiter):
     def reap_workers(self) -> None:
         """Note who has ended: a burst's process that is done is not replaced, one that dies young waits."""
         before: dict[int, Any] = dict(self.WORKERS)
-        super().reap_workers()
+        self._reap()
         for pid in before.keys() - self.WORKERS.keys():
             lived = time.monotonic() - self._born.pop(pid, 0.0)
             if self._burst and before[pid].finished():
@@ -84,6 +86,24 @@ class GroupArbiter(Arbiter):
                 self._pause = min(_LONGEST_PAUSE, self._pause * 2)
             else:
                 self._pause = _FIRST_PAUSE
+
+    def _reap(self) -> None:
+        """Reap as gunicorn does, but for two exit codes for which it ends the whole group.
+
+        They say that no process would do better. Of one that was at work they do not: a task ended it, with that code.
+        """
+        while True:
+            before: dict[int, Any] = dict(self.WORKERS)
+            try:
+                return super().reap_workers()
+            except HaltServer:
+                gone = [before[pid] for pid in before.keys() - self.WORKERS.keys()]
+                at_work = [worker for worker in gone if _at_work(worker.row.read())]
+                if not at_work:
+                    raise
+                for worker in at_work:
+                    worker.tmp.close()
+                    self.cfg.child_exit(self, worker)
 
     def manage_workers(self) -> None:
         """Keep as many processes as there should be."""
@@ -118,13 +138,13 @@ class GroupArbiter(Arbiter):
                 hurried = True
                 limit = min(limit, time.monotonic() + _HURRY)
                 self.kill_workers(signal.SIGQUIT)
-            super().reap_workers()
+            self._reap()
             time.sleep(0.02)
         if self.WORKERS:
             self.killed = True
             log.error("workers did not stop in time and are killed", extra={"pids": ",".join(map(str, self.WORKERS))})
         self.kill_workers(signal.SIGKILL)
-        super().reap_workers()
+        self._reap()
 
     def _asked_again(self) -> bool:
         try:
@@ -133,3 +153,8 @@ class GroupArbiter(Arbiter):
                     return True
         except queue.Empty:
             return False
+
+
+def _at_work(state: State) -> bool:
+    """Whether a process ran its queue, by what it left on the board; of one that was seen to the row is empty."""
+    return state.pid > 0 and state.state == ACTIVE
