@@ -15,7 +15,6 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from buraq.worker.board import ACTIVE, State
 from buraq.worker.handover import Handover
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,8 @@ class GroupArbiter(Arbiter):
                 return super().reap_workers()
             except HaltServer:
                 gone = [before[pid] for pid in before.keys() - self.WORKERS.keys()]
-                at_work = [worker for worker in gone if _at_work(worker.row.read())]
+                # Who was seen to has an empty row, and so has who gave up or never began.
+                at_work = [worker for worker in gone if worker.row.read().pid > 0]
                 if not at_work:
                     raise
                 for worker in at_work:
@@ -153,8 +153,3 @@ class GroupArbiter(Arbiter):
                     return True
         except queue.Empty:
             return False
-
-
-def _at_work(state: State) -> bool:
-    """Whether a process ran its queue, by what it left on the board; of one that was seen to the row is empty."""
-    return state.pid > 0 and state.state == ACTIVE

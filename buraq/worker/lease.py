@@ -116,7 +116,11 @@ class Lease:
             return True
         replies = self._link.calls([self._rights.question(broker) for broker in new])
         for broker, reply in zip(new, replies, strict=True):
-            self.denied = self._rights.refused(broker, reply)
+            try:
+                self.denied = self._rights.refused(broker, reply)
+            except ResponseError as error:  # a busy server, for one: asked again soon
+                self.reports.add(logging.ERROR, "lease refused", {"error": str(error)})
+                return False
             if self.denied:
                 if self._clock() - self._said_at >= _SAY_EVERY:
                     self._said_at = self._clock()

@@ -166,6 +166,7 @@ class ConsumerWorker(GeventWorker):
     def _give_up(self, error: ConfigError | TargetError) -> NoReturn:
         """End the whole group: what is wrong here would be wrong in the next process too."""
         print(f"Error: {error}", file=sys.stderr, flush=True)
+        self.row.clear()  # what tells it from a process that was at work
         sys.exit(self.app.target_error)
 
     def _has_done_enough(self, worker: Worker, limits: Limits) -> bool:
