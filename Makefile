@@ -53,7 +53,7 @@ test-integration: $(BROWSES)
 
 # The same tests as in `make test`, only larger.
 faults: $(RUNS)
-	@FAULTS_N=$(N) $(BIN)/pytest tests/faults -o faulthandler_timeout=900 $(ARGS)
+	@FAULTS_N=$(N) $(BIN)/pytest tests/faults tests/cluster/test_faults.py -o faulthandler_timeout=900 $(ARGS)
 
 # With what lint needs, because the plots need some of it.
 bench: $(LINTS)

@@ -139,9 +139,11 @@ class Link:
         if missing:
             sources = {calls[n].script.name: calls[n].script.source for n in missing}
             again = [("SCRIPT", "LOAD", source) for source in sources.values()]
-            answers = self.commands([*again, *(calls[n].command() for n in missing)])[len(sources) :]
-            for n, answer in zip(missing, answers, strict=True):
-                replies[n] = answer
+            answers = self.commands([*again, *(calls[n].command() for n in missing)])
+            loaded = dict(zip(sources, answers, strict=False))
+            for n, answer in zip(missing, answers[len(sources) :], strict=True):
+                refused = loaded[calls[n].script.name]  # else it is still missing, and that is all that its call says
+                replies[n] = refused if isinstance(refused, ResponseError) else answer
         return replies
 
     def call(self, call: Call) -> Any:

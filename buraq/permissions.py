@@ -10,10 +10,9 @@ from buraq.scripts import Argument, name_of
 
 # How a server says that of what a script called; Redis 7.0 in other words than its successors and Valkey.
 _IN_SCRIPTS = ("ACL failure in script", "The user executing the script can't")
-_REMEDY = (
-    "grant it to the user in REDIS_URL; docs/security.md has the rules, ACL LOG on the server says what was refused"
-)
-_PARTED = ("XINFO", "XGROUP", "CLIENT", "SCRIPT", "PUBSUB", "CLUSTER")  # their first argument belongs to the name
+WHERE = "docs/security.md has the rules, ACL LOG on the server says what was refused"
+REMEDY = f"grant it to the user in REDIS_URL; {WHERE}"
+PARTED = ("XINFO", "XGROUP", "CLIENT", "SCRIPT", "PUBSUB", "CLUSTER")  # their first argument belongs to the name
 
 
 def is_denied(error: Exception) -> bool:
@@ -25,7 +24,7 @@ def is_denied(error: Exception) -> bool:
 
 def explained(error: Exception, words: Sequence[Argument]) -> Exception:
     """Return the error reply to the command `words` with its name and a remedy; what is no refusal as it is."""
-    return NoPermissionError(f"{_named(words)}: {error}: {_REMEDY}") if is_denied(error) else error
+    return NoPermissionError(f"{_named(words)}: {error}: {REMEDY}") if is_denied(error) else error
 
 
 def _named(words: Sequence[Argument]) -> str:
@@ -33,4 +32,4 @@ def _named(words: Sequence[Argument]) -> str:
     command, *arguments = [str(word) for word in words[:2]]
     if command == "EVALSHA":
         return f"EVALSHA of {name_of(arguments[0])}.lua"
-    return " ".join([command, *arguments]) if command in _PARTED else command
+    return " ".join([command, *arguments]) if command in PARTED else command

@@ -61,6 +61,7 @@ def parse(name: str, source: str) -> Script:
     fixed = [kind for kind, _, plus in declared if not plus]
     more = [kind for kind, _, plus in declared if plus]
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    _names[sha] = name
     return Script(name, source, sha, fixed.count("KEYS"), fixed.count("ARGV"), "KEYS" in more, "ARGV" in more)
 
 
@@ -82,16 +83,14 @@ def load(name: str, sharded: bool = False) -> Script:
     source = complete(_read(name))
     for plain, of_shard in _SHARDED if sharded else ():
         source = source.replace(plain, of_shard)
-    script = parse(name, source)
-    _names[script.sha] = name
-    return script
+    return parse(name, source)
 
 
-_names: dict[str, str] = {}  # of the transitions that were loaded, by their SHA
+_names: dict[str, str] = {}  # of the scripts that were read, by their SHA
 
 
 def name_of(sha: str) -> str:
-    """Return the transition that an EVALSHA runs, its SHA where it is none that was loaded here."""
+    """Return the script that an EVALSHA runs, its SHA where it is none that was read here."""
     return _names.get(sha, sha)
 
 

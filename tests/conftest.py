@@ -17,7 +17,8 @@ import pytest
 from redis import Redis
 
 from tests import servers
-from tests.servers import KINDS, RUN, Server
+from tests.guarded import GREETING, StrictServer
+from tests.servers import KINDS, RUN
 from tests.sweeper import sweep
 
 # What tests and the processes they start make by tempfile goes here, and tells whose they are.
@@ -64,13 +65,13 @@ def _none(processes: list[str]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def running_servers() -> Iterator[Callable[[str], Server]]:
+def running_servers() -> Iterator[Callable[[str], StrictServer]]:
     """Return the session's server of a kind, started when first asked for."""
-    started: dict[str, Server] = {}
+    started: dict[str, StrictServer] = {}
 
-    def of_kind(kind: str) -> Server:
+    def of_kind(kind: str) -> StrictServer:
         if kind not in started:
-            started[kind] = _made(Server, kind).start()
+            started[kind] = _made(StrictServer, kind).start()
         return started[kind]
 
     yield of_kind
@@ -79,21 +80,25 @@ def running_servers() -> Iterator[Callable[[str], Server]]:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, running_servers: Callable[[str], Server]) -> Server:
+def server(request: pytest.FixtureRequest, running_servers: Callable[[str], StrictServer]) -> StrictServer:
     """The session's server, a Valkey without AOF. Not to be stopped: see `fresh_server`.
 
+    Who connects to its `url` has no more rights than docs/security.md says that Buraq needs, `client()` has all.
     Under the mark `each_server` a test runs once on Valkey and once on Redis.
     """
     return running_servers(getattr(request, "param", "valkey"))
 
 
 @pytest.fixture
-def redis(server: Server) -> Iterator[Redis]:
-    """A client of the session's server, which is empty."""
+def redis(server: StrictServer) -> Iterator[Redis]:
+    """A client of the session's server, which is empty. In the end the server must have refused Buraq nothing."""
     client = server.client()
     client.flushall()
+    client.acl_log_reset()
     yield client
+    refused = [entry for entry in server.refused() if entry[0] == server.USER and entry[2] not in GREETING]
     client.close()
+    assert refused == []
 
 
 @pytest.fixture
@@ -111,9 +116,9 @@ def shared() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def fresh_server(fresh: Callable[..., Any]) -> Callable[..., Server]:
+def fresh_server(fresh: Callable[..., Any]) -> Callable[..., StrictServer]:
     """Start servers that a test may stop, kill or pause: `fresh_server("valkey", aof=True)`."""
-    return lambda kind="valkey", **options: fresh(Server, kind, **options)
+    return lambda kind="valkey", **options: fresh(StrictServer, kind, **options)
 
 
 def _made(make: Callable[..., Any], *args: object, **options: object) -> Any:

@@ -15,6 +15,8 @@ import hiredis
 from gevent.event import Event
 from gevent.server import StreamServer
 
+from tests.servers import Server
+
 Fault = Literal["cut_reply", "cut_request", "stall", "slow", "ghost"]
 When = Callable[[bytes], bool]
 
@@ -38,7 +40,7 @@ class Rule:
 
 
 class Proxy:
-    """Forwards a port of its own on loopback to a server's port. The same seed hits the same requests.
+    """Forwards a port of its own on loopback to a server. The same seed hits the same requests.
 
     A request is all commands that a client sent in one go. `cut_reply`: the server executes it, the client loses the
     connection instead of the reply. `cut_request`: the server never sees it. `stall`: the reply is held until `heal`.
@@ -46,9 +48,9 @@ class Proxy:
     `release_ghosts` says so. `counts` has how many of each, and of connections and requests.
     """
 
-    def __init__(self, server_port: int, *, seed: int = 0) -> None:
+    def __init__(self, server: Server, *, seed: int = 0) -> None:
         self.counts: Counter[str] = Counter()
-        self._server_port = server_port
+        self._server = server
         self._random = random.Random(seed)
         self._rules: list[Rule] = []
         self._wires: set[_Wire] = set()
@@ -59,7 +61,8 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        """The server's own URL, by way of this."""
+        return self._server.url.replace(f":{self._server.port}/", f":{self.port}/")
 
     def hit(self, fault: Fault, when: When = script, *, share: float = 1.0, seconds: float = 0.0) -> Rule:
         """Hit each request that `when` picks, or a random share of them, until `heal`."""
@@ -87,9 +90,9 @@ class Proxy:
         self._listener = StreamServer(("127.0.0.1", self.port), self._serve)
         self._listener.start()
 
-    def turn_to(self, server_port: int) -> None:
+    def turn_to(self, server: Server) -> None:
         """Forward to another server from now on, as an address does after a failover, and cut all connections."""
-        self._server_port = server_port
+        self._server = server
         self.cut_all()
 
     def cut_all(self) -> None:
@@ -129,7 +132,7 @@ class Proxy:
     def _serve(self, client: socket.socket, address: object) -> None:
         self.counts["connections"] += 1
         try:
-            upstream = socket.create_connection(("127.0.0.1", self._server_port))
+            upstream = socket.create_connection(("127.0.0.1", self._server.port))
         except OSError:
             client.close()
             return

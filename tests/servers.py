@@ -63,6 +63,11 @@ class Server:
         return f"unix://{self.socket}?db=0"
 
     @property
+    def own_url(self) -> str:
+        """What the tests themselves connect to, to look and to tamper; `url` is for what is tested."""
+        return self.url
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "the server is not running"
         return self._process.pid
@@ -144,8 +149,8 @@ class Server:
         os.kill(self.pid, signal.SIGCONT)
 
     def client(self, **options: Any) -> Redis:
-        """Return a client that sends each command once; `options` are redis-py's."""
-        client = Redis.from_url(self.url, **{**CLIENT, **options})
+        """Return a client of the tests' own that sends each command once; `options` are redis-py's."""
+        client = Redis.from_url(self.own_url, **{**CLIENT, **options})
         self._clients.append(client)
         return client
 
@@ -167,7 +172,7 @@ class Server:
     def _answers(self) -> bool:
         if not self.running:
             raise RuntimeError("the server ended")
-        with Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
+        with Redis.from_url(self.own_url, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
             client.ping()  # an error while it reads its append-only file; INFO would answer then
             # A port that somebody else took in the meantime answers, too.
             return int(client.info("server")["process_id"]) == self.pid

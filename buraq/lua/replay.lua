@@ -15,14 +15,22 @@
 --
 -- Returns a flat list of what was not replayed, two each: position, "GONE" when the dead letter is no longer there, or
 --   "OWNED" when another task has its idempotency key: nothing is written for that one.
---   A key of the wrong type is an error, nothing is written.
+--   A key of the wrong type, or that the user may not write, is an error, nothing is written.
 --
 -- Uses group, tell.
 
--- Found after an XDEL, a key of the wrong type would have lost the task.
+-- Found after an XDEL, a key of the wrong type would have lost the task, and so would one that may not be written.
 for k = 2, 4 do redis.call('XLEN', KEYS[k]) end
 redis.call('HLEN', KEYS[5])
 redis.call('HLEN', KEYS[6])
+local needed = {{'hset', KEYS[5], 'a', 'b'}, {'hincrby', KEYS[6], 'a', 1}, {'hdel', KEYS[6], 'a'}}
+for k = 2, 4 do needed[#needed + 1] = {'xadd', KEYS[k], '*', 'a', 'b'} end
+for k = 7, #KEYS do needed[#needed + 1] = {'set', KEYS[k], 'a'} end
+for _, words in ipairs(redis.acl_check_cmd and needed or {}) do
+  if not redis.acl_check_cmd(unpack(words)) then
+    return redis.error_reply('NOPERM this user may not ' .. words[1] .. ' ' .. words[2])
+  end
+end
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local letters, rows, reply, heard = {[2] = 'h', [3] = 'n', [4] = 'l'}, {}, {}, true

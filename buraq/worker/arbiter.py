@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 
 from buraq.worker.handover import Handover
 
@@ -74,7 +75,7 @@ class GroupArbiter(Arbiter):
     def reap_workers(self) -> None:
         """Note who has ended: a burst's process that is done is not replaced, one that dies young waits."""
         before: dict[int, Any] = dict(self.WORKERS)
-        super().reap_workers()
+        self._reap()
         for pid in before.keys() - self.WORKERS.keys():
             lived = time.monotonic() - self._born.pop(pid, 0.0)
             if self._burst and before[pid].finished():
@@ -86,6 +87,25 @@ class GroupArbiter(Arbiter):
                 self._pause = min(_LONGEST_PAUSE, self._pause * 2)
             else:
                 self._pause = _FIRST_PAUSE
+
+    def _reap(self) -> None:
+        """Reap as gunicorn does, but for two exit codes for which it ends the whole group.
+
+        They say that no process would do better. Of one that was at work they do not: a task ended it, with that code.
+        """
+        while True:
+            before: dict[int, Any] = dict(self.WORKERS)
+            try:
+                return super().reap_workers()
+            except HaltServer:
+                gone = [before[pid] for pid in before.keys() - self.WORKERS.keys()]
+                # Who was seen to has an empty row, and so has who gave up or never began.
+                at_work = [worker for worker in gone if worker.row.read().pid > 0]
+                if not at_work:
+                    raise
+                for worker in at_work:
+                    worker.tmp.close()
+                    self.cfg.child_exit(self, worker)
 
     def manage_workers(self) -> None:
         """Keep as many processes as there should be."""
@@ -120,13 +140,13 @@ class GroupArbiter(Arbiter):
                 hurried = True
                 limit = min(limit, time.monotonic() + _HURRY)
                 self.kill_workers(signal.SIGQUIT)
-            super().reap_workers()
+            self._reap()
             time.sleep(0.02)
         if self.WORKERS:
             self.killed = True
             log.error("workers did not stop in time and are killed", extra={"pids": ",".join(map(str, self.WORKERS))})
         self.kill_workers(signal.SIGKILL)
-        super().reap_workers()
+        self._reap()
 
     def _asked_again(self) -> bool:
         try:

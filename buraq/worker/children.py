@@ -33,8 +33,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0  # seconds between two tries to start 
 
 
 def cohort_of(concurrency: int) -> int:
-    """Return how many suspects a process with so many slots has at once: a quarter, so that others run beside them."""
-    return max(1, min(COHORT, concurrency // 4))
+    """Return how many suspects a process with so many slots has at once: half, so that others run beside them."""
+    return max(1, min(COHORT, concurrency // 2))
 
 
 class Children:

@@ -304,8 +304,9 @@ class Fetcher(Loop):
         On the fetch connection: a fetch that is still under way there is answered before.
         """
         handed = 0
-        # A lease may be held where no step has fetched yet.
-        for broker in dict.fromkeys((*self.brokers, *self._lease.brokers)):
+        # A lease may be held where no step has fetched yet, and is not where that is denied.
+        held = () if self._lease.denied else self._lease.brokers
+        for broker in dict.fromkeys((*self.brokers, *held)):
             done = False
             while not done:
                 count, finished = self._link.call(broker.leave(self._lease.name))

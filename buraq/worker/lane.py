@@ -28,6 +28,7 @@ from buraq.worker.loop import Loop
 from buraq.worker.promoter import Promoter
 from buraq.worker.reclaimer import Reclaimer
 from buraq.worker.recorder import Recorder
+from buraq.worker.rights import Rights
 from buraq.worker.settler import Settler
 from buraq.worker.sharing import Budget
 from buraq.worker.slots import RELEASED
@@ -50,7 +51,8 @@ class Lane:
         self._lanes = len(worker.app.backend.shards)
         self.shard = shard
         self.holdings = Holdings()
-        self.lease = lease = Lease(shard.server, worker.name, config.lease_ttl, facts, guard)
+        rights = Rights(shard.names)
+        self.lease = lease = Lease(shard.server, worker.name, config.lease_ttl, facts, guard, rights=rights)
         self._accounts = Accounts(worker.metrics, worker.app.registry, worker.facts.done)
         recorder = Recorder(
             worker.name,

@@ -19,6 +19,7 @@ from buraq.connection import Link, Server, Unreachable
 from buraq.scripts import Argument
 from buraq.worker.guard import Follower, Guard
 from buraq.worker.reports import Reports
+from buraq.worker.rights import Rights
 
 RENEWALS = 5  # in one LEASE_TTL
 _SAY_EVERY = 5.0  # seconds; an outage is not said with every try
@@ -39,8 +40,11 @@ class Lease:
         facts: Callable[[], dict[str, Argument]],
         guard: Guard | Follower | None = None,
         clock: Callable[[], float] = time.monotonic,
+        rights: Rights | None = None,
     ) -> None:
-        """`guard` looks from the thread, and says when to give up: somebody has to call its `turn`."""
+        """`guard` looks from the thread, and says when to give up: somebody has to call its `turn`. `rights` are asked
+        for by each connection before the first lease on a queue: while one is missing there is no lease.
+        """
         self.name = name
         self.ttl = ttl
         self.brokers: tuple[Broker, ...] = ()  # the queues to hold a lease on
@@ -50,9 +54,12 @@ class Lease:
         self.clock_ahead_ms = 0.0  # how far the server's clock is ahead of ours
         self.until = 0.0  # by our own clock; counted from before the last renewal was sent
         self.reachable = True
+        self.denied = ""  # what the user of the server may not, of what is to be done with the queues
         self._said_at = 0.0  # when it was last said that the server is away
         self._facts = facts
         self._clock = clock
+        self._rights = rights
+        self._permitted: set[Broker] = set()  # queues for which the open connection may do all
         self._stop = False
         self._done = False
         self.guard: Guard | Follower = guard or Guard(Reports(name))
@@ -75,6 +82,8 @@ class Lease:
             return True
         facts = self._facts()
         try:
+            if not self._may(brokers):
+                return False
             sent = time.time()
             replies = self._link.calls([b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers])
             back = time.time()
@@ -83,6 +92,7 @@ class Lease:
                 self._said_at = self._clock()
                 self.reports.add(logging.WARNING, "lease not renewed", {"error": str(error)})
             self.reachable = False
+            self._permitted.clear()  # the next connection may come to another server, or be another user's
             return False
         refused = [reply for reply in replies if isinstance(reply, ResponseError)]
         if refused:
@@ -97,6 +107,26 @@ class Lease:
         self.held = 1 if lapsed else self.held + 1
         self.covered = brokers
         self.until = asked + self.ttl
+        return True
+
+    def _may(self, brokers: Sequence[Broker]) -> bool:
+        """Ask whether the user of the server may do all that is done with these queues, where that is not known."""
+        new = [broker for broker in brokers if broker not in self._permitted]
+        if self._rights is None or not new:
+            return True
+        replies = self._link.calls([self._rights.question(broker) for broker in new])
+        for broker, reply in zip(new, replies, strict=True):
+            try:
+                self.denied = self._rights.refused(broker, reply)
+            except ResponseError as error:  # a busy server, for one: asked again soon
+                self.reports.add(logging.ERROR, "lease refused", {"error": str(error)})
+                return False
+            if self.denied:
+                if self._clock() - self._said_at >= _SAY_EVERY:
+                    self._said_at = self._clock()
+                    self.reports.add(logging.ERROR, "no permission (docs/security.md)", {"missing": self.denied})
+                return False
+            self._permitted.add(broker)
         return True
 
     # -- the thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import math
@@ -10,7 +11,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import gevent
 from gevent.event import Event
@@ -29,6 +30,7 @@ from buraq.worker.board import RELIEVED
 from buraq.worker.facts import memory_bytes
 from buraq.worker.limits import Limits
 from buraq.worker.mock import MockProducer, register
+from buraq.worker.rights import not_permitted
 from buraq.worker.sandbox import Origin
 from buraq.worker.worker import Worker
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BROKEN = 70  # exit code of a process that ends because one of its loops broke
+_EXIT_LEAST, _EXIT_MOST = 2.5, 10.0  # seconds in which a process that has stopped has to end; less than the arbiter's
 _BREATH = 1.0  # seconds that a broken process waits, so that a fault that comes back at once is no fork storm
 
 
@@ -108,17 +111,14 @@ class ConsumerWorker(GeventWorker):
     # -- life
 
     def load_wsgi(self) -> None:
-        """Load the user's queue. What is wrong with it ends the whole group: it would be wrong in the next process
-        too.
-        """
+        """Load the user's queue. What is wrong with it ends the whole group."""
         super().load_wsgi()
         options = self.app.options
         try:
             self.queue = load(options.target) if options.target else Buraq(options.config)
             self.queue.backend.server  # noqa: B018  reads the settings, which may be wrong in the user's own code
         except (ConfigError, TargetError) as error:
-            print(f"Error: {error}", file=sys.stderr)
-            sys.exit(self.app.target_error)
+            self._give_up(error)
         if options.config.enable_mock_tasks:
             register(self.queue)
 
@@ -153,12 +153,21 @@ class ConsumerWorker(GeventWorker):
         while self.alive:
             self.notify()
             self._asked.wait(0.05 if options.burst else 0.2 if limits.set else 1.0)
-            if worker.done or self._has_done_enough(worker, limits):
+            if worker.done or worker.denied or self._has_done_enough(worker, limits):
                 self.alive = False
+        denied = worker.denied
         self._stop(worker, helpers)
         for server in servers:
             server.stop(timeout=0.2)
+        if denied:
+            self._give_up(not_permitted(worker.app.config.masked_url, denied))
         sys.exit(BROKEN if self.broken else 0)
+
+    def _give_up(self, error: ConfigError | TargetError) -> NoReturn:
+        """End the whole group: what is wrong here would be wrong in the next process too."""
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        self.row.clear()  # what tells it from a process that was at work
+        sys.exit(self.app.target_error)
 
     def _has_done_enough(self, worker: Worker, limits: Limits) -> bool:
         """Ask for a successor when a limit is reached. Returns whether it consumes: until then there is work to do."""
@@ -188,6 +197,9 @@ class ConsumerWorker(GeventWorker):
             self.row.finish()
             self._say_what_is_left()
         log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
+        # All is settled. What holds the process up from here on, as an atexit hook may, is shown and cut off.
+        grace = self.app.options.config.shutdown_timeout
+        faulthandler.dump_traceback_later(min(_EXIT_MOST, max(_EXIT_LEAST, grace)), exit=True)
 
     def _say_what_is_left(self) -> None:
         """A burst leaves what is due later; retries may be among that."""

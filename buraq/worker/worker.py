@@ -181,6 +181,11 @@ class Worker:
                 self._on_death(loop.name)
 
     @property
+    def denied(self) -> str:
+        """What the user of the server may not that this process does; while it has not begun, or "" for nothing."""
+        return next((lane.lease.denied for lane in self.lanes if not lane.lease.covered), "")
+
+    @property
     def done(self) -> bool:
         """Whether a burst has worked off all that there was."""
         return self.burst and self.control.looked and all(lane.done for lane in self.lanes)

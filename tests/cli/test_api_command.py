@@ -50,12 +50,12 @@ def test_the_api_of_a_target_shows_that_queue(
     eventually: Callable[..., object],
     redis: Redis,
 ) -> None:
-    module("shop", "from buraq import Buraq\nqueue = Buraq(group_name='shoppers', stream_name='shop_tasks')\n")
+    module("shop", "from buraq import Buraq\nqueue = Buraq(group_name='shoppers', stream_name='buraq_tasks_shop')\n")
     port = free_port()
 
     start("api", "shop:queue", "--bind", f"127.0.0.1:{port}")
 
-    redis.zadd("shop_tasks:leases", {"one~1": 10**15})
+    redis.zadd("buraq_tasks_shop:leases", {"one~1": 10**15})
     status, workers = eventually(lambda: get(port, "/api/workers"), timeout=20)  # type: ignore[misc]
     assert (status, [worker["id"] for worker in workers]) == (200, ["one~1"])
 

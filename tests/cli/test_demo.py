@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from redis import Redis
 
 from tests.cli.conftest import LIMIT, Done, Running
 from tests.servers import Server
@@ -165,14 +164,15 @@ def test_a_part_that_ends_ends_the_demo_with_code_1(
 
 
 def test_a_server_that_is_given_is_used_and_left_running(
-    run: Callable[..., Done], traces: Traces, server: Server, redis: Redis
+    run: Callable[..., Done], traces: Traces, fresh: Callable[..., Server]
 ) -> None:
-    done = run("demo", "--seconds", "2", "--no-api", **traces.env)
+    server = fresh(Server)  # without users: the demo's names are its own, and the rules are for the usual ones
+    done = run("demo", "--seconds", "2", "--no-api", url=server.url, **traces.env)
 
     assert done.code == 0, done.err
     assert server.url in done.out
     assert "/api/" not in done.out
-    assert redis.exists("buraq_demo:queues")
+    assert server.client().exists("buraq_demo:queues")
     assert traces.left() == ([], [])
 
 

@@ -42,11 +42,11 @@ def test_tasks_are_counted_where_they_are(run: Callable[..., Done], bury: Callab
 
 
 def test_the_names_of_a_target_hold(run: Callable[..., Done], module: Callable[..., Path], redis: Redis) -> None:
-    module("shop", "from buraq import Buraq\nqueue = Buraq(stream_name='shop_tasks')\n")
+    module("shop", "from buraq import Buraq\nqueue = Buraq(stream_name='buraq_tasks_shop')\n")
     run("--app", "shop", "enqueue", "t")
 
-    assert redis.xlen("shop_tasks") == 1
-    assert run("status", "--json", BURAQ_APP="shop").json()["server"]["stream_name"] == "shop_tasks"
+    assert redis.xlen("buraq_tasks_shop") == 1
+    assert run("status", "--json", BURAQ_APP="shop").json()["server"]["stream_name"] == "buraq_tasks_shop"
 
 
 def test_a_worker_process_is_shown_with_what_it_does(

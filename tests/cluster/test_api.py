@@ -34,6 +34,17 @@ def pages(api: Client, path: str, limit: int = 7) -> list[Any]:
         cursor = f"&cursor={page['next']}"
 
 
+def shard_of(letter: str) -> str:
+    """Return the shard of a dead letter, whose id is `<queue>:<shard>/<entry id>`."""
+    return letter.partition(":")[2].partition("/")[0]
+
+
+def entered(letter: str) -> tuple[int, int, str]:
+    """Return what dead letters are listed by: the newest entry first, of two that are as new the first shard's."""
+    ms, _, number = letter.partition("/")[2].partition("-")
+    return -int(ms), -int(number), shard_of(letter)
+
+
 def buried(app: Buraq, start: Callable[..., Worker], count: int) -> Worker:
     """Bury tasks, by a worker that goes on."""
 
@@ -79,8 +90,12 @@ def test_a_task_with_an_idempotency_key_is_found_with_its_result(app: Buraq, api
 def test_dead_letters_of_all_shards_are_listed_shown_replayed_and_deleted(app: Buraq, api: Client, start: Any) -> None:
     buried(app, start, 40).stop(0.0)
     found = pages(api, "/dead-letters?")
-    died = [one["died_at"] for one in found]
-    assert (len({one["id"] for one in found}), died) == (40, sorted(died, reverse=True))
+    ids = [one["id"] for one in found]
+    assert (len(set(ids)), ids) == (40, sorted(ids, key=entered))
+    # Redis 7.0 stamps an entry some ms after its script began, which is when the task died: exact at each shard alone.
+    for shard in {shard_of(one) for one in ids}:
+        died = [one["died_at"] for one in found if shard_of(one["id"]) == shard]
+        assert died == sorted(died, reverse=True)
     [group] = api.get("/dead-letters/groups")["groups"]
     assert (group["count"], group["type"]) == (40, "fail")
     for one in found:

@@ -7,7 +7,8 @@ from buraq import Buraq
 from buraq.config import Config
 from tests.cluster.conftest import left_over, members, settings_of
 from tests.clusters import Cluster
-from tests.faults.conftest import group, ledger  # noqa: F401  fixtures
+from tests.faults.conftest import group, ledger, results  # noqa: F401  fixtures
+from tests.faults.results import judge, size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
@@ -32,8 +33,8 @@ class Load:
             gevent.sleep(0.005)  # the pace of the load, not a wait
 
     def goes_on(self, more=200, timeout=40):
-        """Wait until so many more are accepted."""
-        until = len(self.accepted) + more
+        """Wait until so many more are accepted, in a large run as many times more as that is larger."""
+        until = len(self.accepted) + size(more, more / 2000)
         eventually(lambda: len(self.accepted) > until, timeout)
         assert not any(one.dead for one in self._greenlets), [one.exception for one in self._greenlets]
 
@@ -49,16 +50,26 @@ def start(cluster, group, **env):  # noqa: F811
     return workers, queue
 
 
-def all_ran(cluster, workers, ledger, accepted, pids):  # noqa: F811
-    eventually(lambda: accepted <= ledger.ended(), 40)
-    eventually(lambda: left_over(cluster) == [], 20)
-    assert workers.workers() == pids, "nobody was restarted"
-    assert workers.stop() == 0
-    assert members(cluster) == set()
+@pytest.fixture
+def all_ran(ledger, results):  # noqa: F811
+    """End a fault as `conclude` does with one server: wait for all that was accepted, stop, count."""
+
+    def end(fault, what, cluster, workers, accepted, pids, kills=0):
+        eventually(lambda: accepted <= ledger.ended(), 40)
+        eventually(lambda: left_over(cluster) == [], 20)
+        assert workers.workers() == pids, "nobody was restarted"
+        assert workers.stop() == 0
+        assert members(cluster) == set()
+        verdict = judge(ledger, accepted).kept()
+        verdict.kills = kills
+        results.add(fault, what, verdict)
+        return verdict
+
+    return end
 
 
 @pytest.mark.parametrize("change", ["killed", "demoted"])
-def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, ledger, fresh, change):  # noqa: F811
+def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, fresh, all_ran, change):  # noqa: F811
     cluster = fresh(Cluster)
     workers, queue = start(cluster, group, DURABILITY="replica:1")
     pids = workers.workers()
@@ -72,11 +83,21 @@ def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, l
 
     load.goes_on()
     assert new is cluster.owner(queue.backend.names.base) is not master
-    all_ran(cluster, workers, ledger, load.stop(), pids)
+    if change == "killed":
+        fault, what = "F23", "SIGKILL of a master of a cluster, DURABILITY=replica:1"
+    else:
+        fault, what = "F23b", "a master of a cluster changes places with its replica, DURABILITY=replica:1"
+    all_ran(fault, what, cluster, workers, load.stop(), pids, kills=change == "killed")
 
 
 @pytest.mark.parametrize("how", ["key by key", "at once"])
-def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(group, ledger, fresh, how):  # noqa: F811
+def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(
+    group,  # noqa: F811
+    ledger,  # noqa: F811
+    fresh,
+    all_ran,
+    how,
+):
     cluster = fresh(Cluster, replicas=0, aof=False)
     workers, queue = start(cluster, group)
     pids = workers.workers()
@@ -89,8 +110,8 @@ def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(group
         (cluster.move if how == "key by key" else cluster.migrate)(base, target)
         load.goes_on(20)
 
-    accepted = load.stop()
-    all_ran(cluster, workers, ledger, accepted, pids)
+    fault = "F24" if how == "key by key" else "F24b"
+    all_ran(fault, f"five slots of a cluster move, {how}", cluster, workers, load.stop(), pids)
     assert set(ledger.starts().values()) == {1}
 
 
@@ -107,7 +128,7 @@ def test_a_worker_that_is_idle_follows_a_shard_that_moves(group, ledger, fresh):
     assert workers.stop() == 0
 
 
-def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, ledger, fresh):  # noqa: F811
+def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, fresh, all_ran):  # noqa: F811
     cluster = fresh(Cluster, replicas=0)
     workers, queue = start(cluster, group)
     pids = workers.workers()
@@ -117,7 +138,7 @@ def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, ledger
     cluster.restart()
 
     load.goes_on()
-    all_ran(cluster, workers, ledger, load.stop(), pids)
+    all_ran("F25", "all nodes of a cluster, which have AOFs, are started again", cluster, workers, load.stop(), pids)
 
 
 def test_tasks_of_a_killed_process_run_again_on_all_shards(group, ledger, fresh):  # noqa: F811

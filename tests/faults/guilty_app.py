@@ -22,6 +22,13 @@ def abort() -> None:
     os.abort()
 
 
+@queue.task
+def end_the_process(how: str) -> None:
+    """As a crash in C code does, as the kernel does when memory is short, or as a program does that is done."""
+    _note("start")
+    _end(how)
+
+
 @queue.task(pool="process", keep_result=True)
 def compute(n: int = 0) -> dict[str, object]:
     """Say what a task sees."""
@@ -48,6 +55,10 @@ def fail() -> None:
 @queue.task(pool="process", max_retries=0)
 def die(how: str) -> None:
     _note("start")
+    _end(how)
+
+
+def _end(how: str) -> None:
     if how == "abort":
         os.abort()
     elif how == "kill":

@@ -1,9 +1,11 @@
 """The queue that the fault tests run, and the ledger that it keeps outside the server.
 
 A line is `<what> <task type> <id> <attempt> <pid> <unix time>`: a task's start, its end, and what the server confirmed
-of its outcome. With SKEW the clock of the process is wrong by so many seconds, the ledger's is not.
+of its outcome. With SKEW the clock of the process is wrong by so many seconds, the ledger's is not. With HANG_AT_EXIT a
+process does not end by itself.
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -11,6 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from gevent import monkey
 
 from buraq import Buraq, current_task
 from buraq.task import Completed, Dead, Delivery, Released, Retried, Task
@@ -20,6 +24,14 @@ queue = Buraq()
 _clock = time.time
 _ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 _WORDS = {Completed: "committed", Dead: "committed", Retried: "retried", Released: "released"}
+
+
+def hang_at_exit() -> None:
+    monkey.get_original("time", "sleep")(60)
+
+
+if os.environ.get("HANG_AT_EXIT"):
+    atexit.register(hang_at_exit)
 
 if skew := float(os.environ.get("SKEW", 0)):
     time.time = lambda: _clock() + skew

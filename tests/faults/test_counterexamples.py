@@ -76,7 +76,7 @@ def app(server: Server, redis: Redis) -> Buraq:
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    with Proxy(server.port) as proxy:
+    with Proxy(server) as proxy:
         yield proxy
 
 

@@ -30,7 +30,7 @@ def refused(queue):
 @pytest.mark.parametrize("min_replicas", [0, 1])
 def test_a_failover_loses_and_repeats_only_what_the_replica_had_not_got(group, ledger, fresh, results, min_replicas):
     replicated = fresh(Replicated, min_replicas=min_replicas)
-    with Proxy(replicated.primary.port) as proxy:
+    with Proxy(replicated.primary) as proxy:
         queue = Buraq(redis_url=proxy.url, enqueue_timeout=1)
         workers = group(proxy, processes=1, concurrency=5).consuming()
         kept = {queue.enqueue("nap", {"seconds": 0.2}).id for _ in range(size(60, 1 / 100))}
@@ -45,7 +45,7 @@ def test_a_failover_loses_and_repeats_only_what_the_replica_had_not_got(group, l
             eventually(lambda: len(ledger.ended()) > len(before) + 10 or None)
         failed = now()
         survivor = replicated.fail_over()
-        proxy.turn_to(survivor.port)
+        proxy.turn_to(survivor)
         client = survivor.client()
 
         eventually(lambda: kept <= ledger.ended() or None, 60)

@@ -17,7 +17,7 @@ def request(*words):
 
 
 def test_five_percent_of_all_replies_are_lost_and_each_task_completes_once(group, ledger, server, redis, conclude):
-    with Proxy(server.port, seed=SEED + 10) as proxy:
+    with Proxy(server, seed=SEED + 10) as proxy:
         queue = Buraq(redis_url=proxy.url, enqueue_timeout=5)
         proxy.hit("cut_reply", request(b"EVALSHA", b"XREADGROUP"), share=0.05)
         group(proxy, processes=2, concurrency=50).consuming()
@@ -35,7 +35,7 @@ def test_five_percent_of_all_replies_are_lost_and_each_task_completes_once(group
 def test_a_process_that_is_cut_off_for_longer_than_its_lease_commits_nothing_that_others_took(
     group, queue, ledger, server, conclude
 ):
-    with Proxy(server.port) as proxy:
+    with Proxy(server) as proxy:
         old = group(proxy, concurrency=20, LEASE_TTL="1s").consuming()
         tasks = {queue.enqueue("nap", {"seconds": 5}).id for _ in range(20)}
         eventually(lambda: ledger.starts().keys() == tasks or None)

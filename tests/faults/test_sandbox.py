@@ -10,6 +10,7 @@ import pytest
 import ujson
 
 from tests.faults.conftest import nothing_left
+from tests.faults.results import size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +32,7 @@ def children(workers):
     return [child for pid in workers.workers() for child in psutil.Process(pid).children()]
 
 
-def test_of_a_thousand_tasks_one_aborts_and_it_alone_is_buried(workers, queue, ledger, witness, redis):
+def test_of_a_thousand_tasks_one_aborts_and_it_alone_is_buried(workers, queue, ledger, witness, redis, conclude):
     group = workers(concurrency=1000)
     guilty = queue.enqueue("abort").id
     tasks = {queue.enqueue("nap", {"seconds": 0.5}).id for _ in range(999)}
@@ -45,8 +46,32 @@ def test_of_a_thousand_tasks_one_aborts_and_it_alone_is_buried(workers, queue, l
     assert f'"id":"{guilty}"' in letter["payload"]
     assert set(witness.count("Completed").values()) == {1}
     assert {line.attempt for line in ledger.lines()} == {1}
-    assert group.log.read_text().count('"event": "consuming"') <= 3, "the worker process died at most twice"
-    assert group.stop() == 0
+    deaths = deaths_of(group)
+    assert deaths <= 2, "the worker process died at most twice"
+    conclude("F12", "one of 1,000 tasks aborts its process", tasks | {guilty}, buried={guilty}, killed=deaths)
+
+
+def test_tasks_that_end_their_process_in_several_ways_are_buried_and_their_neighbours_complete(
+    workers, queue, ledger, redis, conclude
+):
+    hows = ["exit", "segfault", "kill"]
+    group = workers(processes=2, concurrency=200, LEASE_TTL="2s")
+    guilty = {queue.enqueue("end_the_process", {"how": how}).id for how in hows * size(1, 1 / 5000)}
+    tasks = {queue.enqueue("nap", {"seconds": 0.3}).id for _ in range(size(150, 1 / 5))}
+
+    eventually(lambda: (ledger.ended() == tasks and len(letters(redis)) == len(guilty)) or None, 120)
+    assert {ujson.loads(letter["payload"])["id"] for letter in letters(redis)} == guilty
+    assert {letter["reason"] for letter in letters(redis)} == {"crashed"}
+    said = " ".join(letter["error"] for letter in letters(redis))
+    assert all(word in said for word in ("exit code 3", "signal SIGSEGV", "signal SIGKILL"))
+    assert {line.attempt for line in ledger.lines("end")} == {1}
+    what = "tasks that end their process: an exit, SIGSEGV, SIGKILL as when memory is short"
+    conclude("F12b", what, tasks | guilty, buried=guilty, killed=deaths_of(group))
+
+
+def deaths_of(group):
+    """Return how many worker processes of a group have died so far, by how many more than its size there were."""
+    return group.log.read_text().count('"event": "consuming"') - group.processes
 
 
 def test_a_task_of_the_pool_computes_in_a_child_and_sees_what_it_would_see_in_the_worker(workers, queue, ledger):

@@ -63,3 +63,15 @@ def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclu
         old = new
     verdict = conclude("F21", f"{restarts} rolling restarts under load", tasks, patience=240, restarts=restarts)
     assert verdict.runs == len(tasks)
+
+
+def test_a_process_that_has_stopped_and_does_not_end_shows_where_it_hangs_and_is_ended(group, queue, ledger):
+    workers = group(SHUTDOWN_TIMEOUT="1s", HANG_AT_EXIT="1").consuming()
+    task = queue.enqueue("nap").id
+    eventually(lambda: ledger.ended() == {task})
+
+    assert workers.stop(timeout=20) == 0
+
+    log = workers.log.read_text()
+    assert "Timeout (0:00:02.5" in log
+    assert "in hang_at_exit" in log

@@ -27,7 +27,7 @@ SLACK = 0.5  # seconds that a loaded machine may add to a deadline
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    with Proxy(server.port, seed=7) as proxy:
+    with Proxy(server, seed=7) as proxy:
         yield proxy
 
 
@@ -633,10 +633,9 @@ def test_a_replica_that_is_not_there_is_not_pretended(redis: Redis, server: Serv
     assert time.monotonic() - start < 0.3 + SLACK
 
 
-def test_a_replica_that_comes_in_time_is_waited_for(
-    fresh_server: Callable[..., Server], eventually: Callable[..., Any]
-) -> None:
-    master, replica = fresh_server(options=["--repl-diskless-sync-delay", "0"]), fresh_server()
+def test_a_replica_that_comes_in_time_is_waited_for(fresh: Callable[..., Any], eventually: Callable[..., Any]) -> None:
+    # Without users: a replica is let in as nobody.
+    master, replica = fresh(Server, options=["--repl-diskless-sync-delay", "0"]), fresh(Server)
     app = Buraq(redis_url=master.url, durability=Durability("replica", 1), enqueue_timeout=4)
     greenlet = gevent.spawn(app.enqueue, "t", id="a")
     gevent.sleep(2)  # longer than one answer is waited for; there is no event for the passing of time
@@ -676,7 +675,8 @@ def test_a_durability_that_the_server_cannot_give_is_a_wrong_setting(redis: Redi
 
 
 def test_settings_of_a_client_do_not_bring_back_hidden_retries(server: Server, redis: Redis) -> None:
-    connections = Connections.from_client(Redis(port=server.port, decode_responses=True, health_check_interval=1))
+    client = Redis.from_url(server.own_url, decode_responses=True, health_check_interval=1)
+    connections = Connections.from_client(client)
 
     link = connections.link(1.0)
 

@@ -82,7 +82,7 @@ def test_a_worker_that_finds_such_entries_runs_or_buries_each_and_loses_none(
         redis.xadd("buraq_tasks", {"payload": raw})
     worker = launch(server.url, "worker", MAX_PAYLOAD_BYTES=str(LIMIT))
     eventually(lambda: redis.xlen("buraq_tasks_dlq") == len(bodies), timeout=20)
-    with Redis.from_url(server.url) as plain:
+    with server.client(decode_responses=False) as plain:
         letters = [letter for _, letter in plain.xrange("buraq_tasks_dlq")]
     found = {name: next(one for one in letters if b'"id":"%s"' % name.encode() in one[b"payload"]) for name in bodies}
     unread = {name for name, letter in found.items() if letter[b"reason"] == b"undecodable"}

@@ -14,7 +14,7 @@ from tests.transitions.world import World
 def world(server: Server, redis: Redis) -> Iterator[World]:
     """An empty server, with no stream and no group on it."""
     link = connection.Server.from_url(server.unix_url).link()
-    raw = Redis.from_url(server.unix_url, protocol=2)
+    raw = server.client(decode_responses=False)
     yield World(raw, link)
     raw.close()
     link.close()

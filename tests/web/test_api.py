@@ -400,7 +400,7 @@ def test_two_apps_of_one_factory_show_their_own_queues(server: Server, redis: Re
 
     def make(stream: str) -> Flask:
         app = Flask(stream)
-        app.config.update(BURAQ_REDIS_URL=server.url, BURAQ_STREAM_NAME=stream)
+        app.config.update(BURAQ_REDIS_URL=server.url, BURAQ_STREAM_NAME=f"buraq_tasks_{stream}")
         queue.init_app(app)
         app.register_blueprint(shared)
         return app
@@ -428,7 +428,7 @@ def test_a_blueprint_without_a_queue_says_what_is_missing() -> None:
 def test_two_queues_of_one_app_are_shown_by_two_blueprints(server: Server, redis: Redis) -> None:
     app = Flask("shop")
     for name in ("one", "other"):
-        queue = Buraq(redis_url=server.url, stream_name=name)
+        queue = Buraq(redis_url=server.url, stream_name=f"buraq_tasks_{name}")
         app.register_blueprint(blueprint(queue, name=name), url_prefix=f"/{name}")
         if name == "other":
             queue.enqueue("mail")

@@ -86,12 +86,12 @@ def test_a_second_init_app_is_refused(shop: ModuleType) -> None:
 
 
 def test_the_factory_makes_apps_with_queues_of_their_own(shop: ModuleType, redis: Redis) -> None:
-    one = shop.create_app(BURAQ_STREAM_NAME="one")
-    other = shop.create_app(BURAQ_STREAM_NAME="other")
+    one = shop.create_app(BURAQ_STREAM_NAME="buraq_tasks_one")
+    other = shop.create_app(BURAQ_STREAM_NAME="buraq_tasks_other")
 
     assert one.test_client().post("/orders/1").status_code == 202
 
-    assert (redis.xlen("one"), redis.xlen("other")) == (1, 0)
+    assert (redis.xlen("buraq_tasks_one"), redis.xlen("buraq_tasks_other")) == (1, 0)
     assert waiting(one) == 1
     assert waiting(other) == 0
 

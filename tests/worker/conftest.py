@@ -38,7 +38,7 @@ def app(server: Server, redis: Redis) -> Buraq:
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
     """A proxy before the session's server."""
-    with Proxy(server.port, seed=11) as proxy:
+    with Proxy(server, seed=11) as proxy:
         yield proxy
 
 

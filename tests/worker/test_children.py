@@ -135,8 +135,8 @@ def test_one_that_ignores_its_timeout_is_killed_and_its_neighbours_complete(
     assert "its process was killed" in outcome.error
 
 
-def test_a_quarter_of_the_slots_is_for_suspects() -> None:
-    assert [cohort_of(slots) for slots in (1, 4, 10, 100, 1000)] == [1, 1, 2, 25, 32]
+def test_half_of_the_slots_is_for_suspects() -> None:
+    assert [cohort_of(slots) for slots in (1, 4, 10, 100, 1000)] == [1, 2, 5, 32, 32]
 
 
 # -- tasks that compute

@@ -395,9 +395,8 @@ def test_a_name_that_is_not_ours_and_was_idle_for_an_hour_is_dead(
 def test_a_consumer_whose_name_is_no_text_ends_no_loop(
     app: Buraq, redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
 ) -> None:
-    shared = app.backend.server.shared
-    shared.commands([("XGROUP", "CREATECONSUMER", keys.streams["n"], GROUP, b"\xff\xfe")])
-    shared.commands([("ZADD", keys.leases, 1, b"\xff")])
+    redis.xgroup_createconsumer(keys.streams["n"], GROUP, b"\xff\xfe")
+    redis.zadd(keys.leases, {b"\xff": 1})
     held("t1")
 
     reclaiming.loop.step()
