@@ -15,7 +15,7 @@ from buraq.browse import Tasks
 from buraq.config import SETTINGS, Config
 from buraq.version import __version__
 from buraq.web import contract
-from buraq.web.streams import most_streams
+from buraq.web.hosting import most_streams
 from buraq.web.v1.call import Call, answer, at
 from buraq.web.v1.tasks import history
 
