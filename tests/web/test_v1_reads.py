@@ -323,6 +323,12 @@ def test_dead_letters_are_exported_as_lines(both: tuple[Client, Workplace]) -> N
     assert "dead-letters.jsonl" in answer.headers["Content-Disposition"]
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/dead-letters", "/dead-letters/export", "/statistics", "/audit"])
+def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(both: tuple[Client, Workplace], path: str) -> None:
+    answer = both[0].ask("GET", f"{path}?tpye=charge")
+    assert (answer.status_code, answer.json["field"]) == (422, "tpye")  # type: ignore[index]
+
+
 # --- Workers, statistics, system ----------------------------------------------------------------
 
 
@@ -376,6 +382,6 @@ def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:
     assert shown["API_KEY"] == ("***", "set")
     assert shown["READ_KEY"] == (None, "set")
     assert shown["HISTORY_LENGTH"] == ("10000", "default")
-    assert answer.json["server"]["product"] == "valkey"
-    assert answer.json["server"]["aof"] is False
+    [shown_server] = answer.json["servers"]
+    assert (shown_server["product"], shown_server["aof"], shown_server["shards"]) == ("valkey", False, 1)
     assert next(one["level"] for one in answer.json["warnings"]) == "danger"
