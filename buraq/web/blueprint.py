@@ -143,7 +143,8 @@ class Api:
         if request.method == "HEAD":
             return EventStream()
         try:
-            wishes = Wishes.of(contract.parameters(contract.operations()["GET", "/api/stream"], request.args))
+            operation = contract.operations()["GET", "/api/stream"]
+            wishes = Wishes.of(contract.parameters(operation, request.args, lenient=True))  # as the original
         except contract.Unfit as unfit:
             refuse(422, str(unfit), unfit.field)
         return self.state.streams.answer(request.environ, request.headers.get("Last-Event-ID"), wishes)

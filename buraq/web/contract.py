@@ -54,16 +54,19 @@ def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema
 
 
-def parameters(operation: Mapping[str, Any], args: Mapping[str, str]) -> dict[str, Any]:
+def parameters(operation: Mapping[str, Any], args: Mapping[str, str], lenient: bool = False) -> dict[str, Any]:
     """Return the query parameters of an operation, as typed values. What is left out has its default or is not there.
 
-    Raises `Unfit`. Unknown ones are ignored.
+    Raises `Unfit`, for one that the operation does not have as well: a filter that was misspelt would let everything
+    through. `lenient` ignores those.
     """
+    known = {one["name"]: one for one in map(resolve, operation.get("parameters", ())) if one["in"] == "query"}
+    strange = next((name for name in args if name not in known), None)
+    if known and strange is not None and not lenient:
+        raise Unfit(strange, f"{_cut(strange)} is not known here: there are {', '.join(known)}")
     values: dict[str, Any] = {}
-    for parameter in map(resolve, operation.get("parameters", ())):
-        if parameter["in"] != "query":
-            continue
-        name, schema = parameter["name"], resolve(parameter["schema"])
+    for name, parameter in known.items():
+        schema = resolve(parameter["schema"])
         if name in args:
             value = _typed(args[name], schema)
             check(value, schema, name, shown=args[name])
