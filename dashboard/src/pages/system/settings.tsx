@@ -53,7 +53,7 @@ export function Settings({ settings }: { settings: readonly Setting[] }) {
                   )}
                   {one.source === "set" && <span className="chip tone tone-accent">set</span>}
                 </td>
-                <td className="muted">{one.help.replaceAll("`", "")}</td>
+                <td className="muted setting-help">{one.help.replaceAll("`", "")}</td>
               </tr>
             ))}
           </tbody>
