@@ -127,14 +127,18 @@ def streams(count: int, options: argparse.Namespace) -> dict[str, float]:
 def lists(options: argparse.Namespace) -> None:
     """Ask for each list while very much is there. The server is filled once: reading changes nothing."""
     with (
-        filled(options.waiting, options.dead) as client,
+        filled(options.waiting, options.dead, options.completed) as client,
         serving(client, 1000, TRUSTED_PROXIES="1") as (port, _),
     ):
         reader = Reader(port)
-        cases = [repeat(path, partial(reader.times, path), options.runs) for path in calls(reader)]
+        client.config_resetstat()
+        cases = [
+            repeat(name, partial(reader.times, path, options.asked), options.runs)
+            for name, path in calls(reader).items()
+        ]
         commands: dict[str, dict[str, int]] = client.info("commandstats")  # type: ignore[assignment]
-        print("commands of the server:", ", ".join(sorted(name.removeprefix("cmdstat_") for name in commands)))
     report("api-lists", cases, vars(options), keep=not options.quick)
+    print("\nCommands of the server:", ", ".join(sorted(name.removeprefix("cmdstat_") for name in commands)))
 
 
 def main() -> None:
@@ -150,12 +154,14 @@ def main() -> None:
     )
     parser.add_argument("--waiting", type=int, default=1_000_000, help="tasks that wait, of the lists")
     parser.add_argument("--dead", type=int, default=100_000, help="dead letters, of the lists")
+    parser.add_argument("--completed", type=int, default=20_000, help="tasks that have ended, of the lists")
+    parser.add_argument("--asked", type=int, default=200, help="times that each list is asked for in a run")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
     options = parser.parse_args()
     if options.quick:
         options.clients, options.seconds, options.letters, options.streams, options.runs = 5, 0.5, 100, [30], 1
-        options.waiting, options.dead = 1000, 100
+        options.waiting, options.dead, options.completed, options.asked = 1000, 100, 100, 3
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is a file, here and there
     warm_up = 0 if options.quick else 1

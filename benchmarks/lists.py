@@ -22,8 +22,6 @@ from benchmarks.work import AT_ONCE
 from buraq import Buraq
 from buraq.config import Config
 
-ASKED = 200  # times each
-COMPLETED = 20_000
 queue = Buraq()
 
 
@@ -39,13 +37,13 @@ def noop(user_id: int) -> None:
 
 
 @contextmanager
-def filled(waiting: int, dead: int) -> Iterator[Redis]:
-    """Start a server with so many tasks that wait, as many due later as dead, and a history that is full."""
+def filled(waiting: int, dead: int, completed: int) -> Iterator[Redis]:
+    """Start a server with so many tasks that wait, as many due later as dead, and some that have ended."""
     with fresh_server() as client:
         settings = environment(client)
         queue.use(Config.from_env(settings))
         _many(dead, lambda numbers: fail.enqueue_many([{"number": n} for n in numbers]))
-        _many(COMPLETED, lambda numbers: noop.enqueue_many([{"user_id": n} for n in numbers]))
+        _many(completed, lambda numbers: noop.enqueue_many([{"user_id": n} for n in numbers]))
         worker = [sys.executable, "-m", "buraq", "worker", "benchmarks.lists:queue", "--burst"]
         subprocess.run(worker, env=settings, cwd=ROOT, check=True, capture_output=True)
         later = noop.options(delay=3600)
@@ -80,44 +78,36 @@ class Reader:
             raise RuntimeError(f"{path} answered {answer.status}: {body[:200]!r}")
         return body
 
-    def times(self, path: str) -> dict[str, float]:
-        """Return how long an answer takes, in milliseconds."""
+    def times(self, path: str, asked: int) -> dict[str, float]:
+        """Return how long an answer takes that is asked for so often, in milliseconds."""
         seen = []
-        for _ in range(ASKED):
+        for _ in range(asked):
             began = time.perf_counter()
             self.get(path)
             seen.append((time.perf_counter() - began) * 1000)
         return {"p50 ms": percentile(seen, 0.5), "p99 ms": percentile(seen, 0.99), "longest ms": max(seen)}
 
 
-def calls(reader: Reader) -> list[str]:
-    """Return the addresses of all calls that read, those that find nothing and so look longest included."""
+def calls(reader: Reader) -> dict[str, str]:
+    """Return the addresses of all calls that read, by what is told of them. Those that find nothing look longest."""
     waiting = json.loads(reader.get("/api/v1/tasks?state=waiting"))
     letters = json.loads(reader.get("/api/v1/dead-letters"))
     group = json.loads(reader.get("/api/v1/dead-letters/groups"))["groups"][0]["group"]
+    task, letter = waiting["items"][0]["id"], letters["items"][0]["id"]
     states = ("waiting", "running", "scheduled", "completed", "failed", "dead")
-    return [
-        "/api/v1/overview",
-        "/api/v1/queues",
-        "/api/v1/queues/default",
-        *(f"/api/v1/tasks?state={state}" for state in states),
-        "/api/v1/tasks?state=waiting&limit=200",
-        f"/api/v1/tasks?state=waiting&cursor={quote(waiting['next'])}",
-        "/api/v1/tasks?state=waiting&type=nothing",
-        "/api/v1/tasks?state=scheduled&type=nothing",
-        "/api/v1/tasks?state=dead&type=nothing",
-        f"/api/v1/tasks/{waiting['items'][0]['id']}",
-        "/api/v1/task-types",
-        "/api/v1/dead-letters",
-        f"/api/v1/dead-letters?cursor={quote(letters['next'])}",
-        f"/api/v1/dead-letters?group={group}",
-        "/api/v1/dead-letters?type=nothing",
-        "/api/v1/dead-letters/groups",
-        f"/api/v1/dead-letters/{letters['items'][0]['id']}",
-        "/api/v1/operations",
-        "/api/v1/workers",
-        "/api/v1/statistics?window=hour",
-        "/api/v1/statistics?window=day",
-        "/api/v1/audit",
-        "/api/v1/system",
-    ]
+    varied = {
+        "tasks?state=waiting&cursor=…": f"tasks?state=waiting&cursor={quote(waiting['next'])}",
+        "tasks/{id}": f"tasks/{task}",
+        "dead-letters?cursor=…": f"dead-letters?cursor={quote(letters['next'])}",
+        "dead-letters?group=…": f"dead-letters?group={group}",
+        "dead-letters/{id}": f"dead-letters/{letter}",
+    }
+    plain = (
+        *("overview", "queues", "queues/default"),
+        *(f"tasks?state={state}" for state in states),
+        "tasks?state=waiting&limit=200",
+        *(f"tasks?state={state}&type=nothing" for state in ("waiting", "scheduled", "dead")),
+        *("task-types", "dead-letters", "dead-letters?type=nothing", "dead-letters/groups"),
+        *("operations", "workers", "statistics?window=hour", "statistics?window=day", "audit", "system"),
+    )
+    return {name: f"/api/v1/{path}" for name, path in sorted({**{path: path for path in plain}, **varied}.items())}
