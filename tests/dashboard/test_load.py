@@ -22,7 +22,7 @@ RATE = 20_000  # events a second
 STEP = 20_000  # events between two looks at the heap
 WARM = 2  # steps until all that is kept is full: lines of the log, cards of the board
 STEPS = 3  # after these
-# Bytes of heap that an event may leave behind. One that is kept takes 160; code that is compiled meanwhile has its share.
+# Bytes of heap that an event may leave behind. One that is kept takes 160; what is compiled meanwhile has its share.
 LEFT = 25
 LIFE = ("Pending", "Processing", "Failed", "Pending", "Processing", "Completed", "Pending", "Processing", "DLQ")
 
