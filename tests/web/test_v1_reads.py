@@ -259,10 +259,6 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
     assert api.ask("GET", f"/tasks?state=scheduled&cursor={cursor}").status_code == 422
 
 
-def test_unknown_parameters_are_ignored(both: tuple[Client, Workplace]) -> None:
-    assert both[0].get("/tasks?color=red")["items"] == []
-
-
 # --- Dead letters -------------------------------------------------------------------------------
 
 
