@@ -23,7 +23,7 @@ BIN := .venv/bin
 # Written last. Without it a .venv is taken for half-made, whatever it looks like, and built anew.
 RUNS := .venv/.ready
 LINTS := .venv/.ready-dev
-BROWSES := .venv/.ready-browser
+TESTS := .venv/.ready-test
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-integration faults bench dashboard dashboard-check lint format clean rebuild
@@ -41,14 +41,14 @@ help:
 demo: $(RUNS)
 	@exec $(BIN)/buraq demo $(ARGS)
 
-test: $(BROWSES)
+test: $(TESTS)
 	@$(BIN)/$(PYTEST) $(ARGS)
 
 test-unit: $(RUNS)
 	@$(BIN)/$(PYTEST) $(wildcard $(UNIT)) $(ARGS)
 
 # All that is not a unit test, so that a new folder cannot be forgotten here.
-test-integration: $(BROWSES)
+test-integration: $(TESTS)
 	@$(BIN)/$(PYTEST) $(UNIT:%=--ignore=%) $(ARGS)
 
 # The same tests as in `make test`, only larger.
@@ -85,7 +85,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 $(RUNS): requirements.txt pyproject.toml $(STALE)
 	@$(new_venv)
-	@rm -f $(RUNS) $(LINTS) $(BROWSES)
+	@rm -f $(RUNS) $(LINTS) $(TESTS)
 	@$(PIP) install -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(RUNS)
@@ -95,11 +95,11 @@ $(LINTS): requirements-dev.txt $(RUNS)
 	@$(PIP) install -r requirements-dev.txt
 	@touch $(LINTS)
 
-# There is no playwright for every platform; where there is none, the tests that need it say so.
-$(BROWSES): requirements-browser.txt $(RUNS)
-	@echo "Adding what drives a browser to .venv" >&2
-	@$(PIP) install --only-binary :all: -r requirements-browser.txt \
-	    && touch $(BROWSES) || echo "That failed: tests/dashboard will be skipped" >&2
+# Not all of it is there for every platform; where something is missing, the tests that need it say so.
+$(TESTS): requirements-test.txt $(RUNS)
+	@echo "Adding what tests need beside that to .venv" >&2
+	@$(PIP) install --only-binary :all: -r requirements-test.txt \
+	    && touch $(TESTS) || echo "That failed: tests/dashboard and schemathesis will be skipped" >&2
 
 # The first Python that is new enough and can make a .venv. Debian and Ubuntu ship `venv` without its
 # ensurepip, which fails only after half of the folder is there, so it is asked for beforehand.

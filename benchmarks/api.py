@@ -20,6 +20,7 @@ import psutil
 from redis import Redis
 
 from benchmarks.harness import ROOT, fresh_server, in_child, repeat, report, server_cpu, url_of
+from benchmarks.lists import Reader, calls, filled
 from buraq.embedded.watcher import free_port
 
 KEY = "benchmark"
@@ -29,10 +30,10 @@ Run = Callable[[], dict[str, float]]
 
 
 @contextmanager
-def serving(client: Redis, connections: int) -> Iterator[tuple[int, psutil.Process]]:
+def serving(client: Redis, connections: int, **settings: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run the API as `gunicorn wsgi:app` does; return its port, and the process that answers."""
     port = free_port()
-    environment = {**os.environ, "REDIS_URL": url_of(client), "API_KEY": KEY, "LOG_LEVEL": "error"}
+    environment = {**os.environ, "REDIS_URL": url_of(client), "API_KEY": KEY, "LOG_LEVEL": "error", **settings}
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -123,6 +124,23 @@ def streams(count: int, options: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
+def lists(options: argparse.Namespace) -> None:
+    """Ask for each list while very much is there. The server is filled once: reading changes nothing."""
+    with (
+        filled(options.waiting, options.dead, options.completed) as client,
+        serving(client, 1000, TRUSTED_PROXIES="1") as (port, _),
+    ):
+        reader = Reader(port)
+        client.config_resetstat()
+        cases = [
+            repeat(name, partial(reader.times, path, options.asked), options.runs)
+            for name, path in calls(reader).items()
+        ]
+        commands: dict[str, dict[str, int]] = client.info("commandstats")  # type: ignore[assignment]
+    report("api-lists", cases, vars(options), keep=not options.quick)
+    print("\nCommands of the server:", ", ".join(sorted(name.removeprefix("cmdstat_") for name in commands)))
+
+
 def main() -> None:
     """Run all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,12 +149,19 @@ def main() -> None:
     parser.add_argument("--letters", type=int, default=10_000)
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 100, 2000])
     parser.add_argument("--rate", type=float, default=100.0)
-    parser.add_argument("--only", choices=["requests", "replay", "streams"], nargs="+", help="some of the tables")
+    parser.add_argument(
+        "--only", choices=["requests", "replay", "streams", "lists"], nargs="+", help="some of the tables"
+    )
+    parser.add_argument("--waiting", type=int, default=1_000_000, help="tasks that wait, of the lists")
+    parser.add_argument("--dead", type=int, default=100_000, help="dead letters, of the lists")
+    parser.add_argument("--completed", type=int, default=20_000, help="tasks that have ended, of the lists")
+    parser.add_argument("--asked", type=int, default=200, help="times that each list is asked for in a run")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; writes no results")
     options = parser.parse_args()
     if options.quick:
         options.clients, options.seconds, options.letters, options.streams, options.runs = 5, 0.5, 100, [30], 1
+        options.waiting, options.dead, options.completed, options.asked = 1000, 100, 100, 3
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is a file, here and there
     warm_up = 0 if options.quick else 1
@@ -152,7 +177,10 @@ def main() -> None:
             for count in options.streams
         },
     }
-    for name in options.only or tables:
+    for name in options.only or (*tables, "lists"):
+        if name == "lists":
+            lists(options)
+            continue
         cases = [repeat(case, run, options.runs, warm_up) for case, run in tables[name].items()]
         report(f"api-{name}", cases, vars(options), keep=not options.quick)
 

@@ -15,6 +15,8 @@ from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 from buraq.config import Config
 from buraq.web import session
 
+HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+
 
 def client_address(request: Request, trusted_proxies: int) -> str:
     """Return the address that the request came from, '' where the web server does not know it.
@@ -94,7 +96,7 @@ Authorize = Callable[[bool], str | None]
 def access_of(request: Request, config: Config, authorize: Authorize | None = None) -> Access:
     """Return who asks, and what they may."""
     if authorize is not None:
-        return _by_host(config, authorize)
+        return _by_host(request, config, authorize)
     keys = {"api": config.api_key, "read": config.read_key}
     # A list: as long for one key as for the other.
     kinds = [kind for kind, given in [(kind, bears(request, key)) for kind, key in keys.items() if key] if given]
@@ -114,11 +116,14 @@ def access_of(request: Request, config: Config, authorize: Authorize | None = No
     )
 
 
-def _by_host(config: Config, authorize: Authorize) -> Access:
+def _by_host(request: Request, config: Config, authorize: Authorize) -> Access:
     reader, changer = authorize(False), None if config.read_only else authorize(True)
     said = (
         "READ_ONLY=true: this API takes no changes" if config.read_only and reader else "The host app does not allow it"
     )
+    # Most hosts ask their own cookie, which a browser may send along with what a page of another site asks it to.
+    if changer is not None and request.method not in HARMLESS and from_foreign_page(request, config.cors_origins):
+        changer, said = None, "Changes are taken from pages of this origin and of those in CORS_ORIGINS only"
     return Access(changer or reader or "anybody", reader is not None, changer is not None, Forbidden(said))
 
 
@@ -146,7 +151,7 @@ def _unless_local(request: Request, config: Config) -> HTTPException | None:
 
 def _unless_ours(request: Request, config: Config) -> HTTPException | None:
     """Return the error for a change by cookie that no page of ours asked for. Other requests change nothing."""
-    if request.method in ("GET", "HEAD", "OPTIONS") or from_our_page(request, config.cors_origins):
+    if request.method in HARMLESS or from_our_page(request, config.cors_origins):
         return None
     return Forbidden("Changes by session are taken from pages of this origin and of those in CORS_ORIGINS only")
 
@@ -160,6 +165,12 @@ def from_our_page(request: Request, origins: tuple[str, ...]) -> bool:
     if site is not None:
         return site == "same-origin"
     return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def from_foreign_page(request: Request, origins: tuple[str, ...]) -> bool:
+    """Whether a browser says that a page asked for it which is none of ours. What is no browser says nothing."""
+    by_page = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+    return by_page and not from_our_page(request, origins)
 
 
 def is_secure(request: Request, trusted_proxies: int) -> bool:

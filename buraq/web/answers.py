@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, jsonify
+from flask import request as asked
 from redis.exceptions import RedisError, ResponseError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from buraq.errors import ConfigError, ServerUnreachable
 from buraq.log import RateLimited
@@ -64,6 +65,8 @@ def refuse(error: HTTPException) -> Response:
     if error.response is not None:  # an answer that somebody made
         return current_app.make_response(error.get_response())
     said = error.description if error.description != type(error).description else error.name
+    if error.description == NotFound.description:
+        said = f"There is nothing at {asked.path}: see /api/openapi.json"
     answer = jsonify(error=said or error.name)
     answer.status_code = error.code or 500
     for name, value in error.get_headers():

@@ -25,7 +25,7 @@ from buraq.web.limits import SECONDS
 from buraq.web.numbers import number, whole
 from buraq.web.page import serve as serve_page
 from buraq.web.state import ApiState, state_of
-from buraq.web.streams import EventStream
+from buraq.web.stream import EventStream
 from buraq.web.v1.call import Call, refuse
 from buraq.web.v1.routes import BY_ENDPOINT, CHANGE, OPEN, READ, ROUTES, methods_for
 from buraq.web.wishes import Wishes
@@ -143,7 +143,8 @@ class Api:
         if request.method == "HEAD":
             return EventStream()
         try:
-            wishes = Wishes.of(contract.parameters(contract.operations()["GET", "/api/stream"], request.args))
+            operation = contract.operations()["GET", "/api/stream"]
+            wishes = Wishes.of(contract.parameters(operation, request.args, lenient=True))  # as the original
         except contract.Unfit as unfit:
             refuse(422, str(unfit), unfit.field)
         return self.state.streams.answer(request.environ, request.headers.get("Last-Event-ID"), wishes)

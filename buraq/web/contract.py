@@ -54,16 +54,19 @@ def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema
 
 
-def parameters(operation: Mapping[str, Any], args: Mapping[str, str]) -> dict[str, Any]:
+def parameters(operation: Mapping[str, Any], args: Mapping[str, str], lenient: bool = False) -> dict[str, Any]:
     """Return the query parameters of an operation, as typed values. What is left out has its default or is not there.
 
-    Raises `Unfit`. Unknown ones are ignored.
+    Raises `Unfit`, for one that the operation does not have as well: a filter that was misspelt would let everything
+    through. `lenient` ignores those.
     """
+    known = {one["name"]: one for one in map(resolve, operation.get("parameters", ())) if one["in"] == "query"}
+    strange = next((name for name in args if name not in known), None)
+    if known and strange is not None and not lenient:
+        raise Unfit(strange, f"{_cut(strange)} is not known here: there are {', '.join(known)}")
     values: dict[str, Any] = {}
-    for parameter in map(resolve, operation.get("parameters", ())):
-        if parameter["in"] != "query":
-            continue
-        name, schema = parameter["name"], resolve(parameter["schema"])
+    for name, parameter in known.items():
+        schema = resolve(parameter["schema"])
         if name in args:
             value = _typed(args[name], schema)
             check(value, schema, name, shown=args[name])
@@ -83,8 +86,20 @@ def _typed(raw: str, schema: Mapping[str, Any]) -> Any:
 
 def body(operation: Mapping[str, Any], value: Any) -> Any:
     """Check the body of a request, and return it. Raises `Unfit`."""
-    check(value, operation["requestBody"]["content"]["application/json"]["schema"], "")
-    return value
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    check(value, schema, "")
+    return _whole(value, schema)
+
+
+def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a value with whole numbers where the schema asks for them: in JSON 5.0 is one, too."""
+    schema = resolve(schema)
+    if schema.get("type") == "integer" and isinstance(value, float):
+        return int(value)
+    known = schema.get("properties", {})
+    if not known or not isinstance(value, dict):
+        return value
+    return {name: _whole(item, known[name]) if name in known else item for name, item in value.items()}
 
 
 _KINDS: dict[str, Any] = {
@@ -106,6 +121,8 @@ def check(value: Any, schema: Mapping[str, Any], field: str, shown: str | None =
     kind, words = _KINDS[schema["type"]]
     name = field or "body"
     said = f"{name}={_cut(shown if shown is not None else value)}"
+    if schema["type"] == "integer" and isinstance(value, float) and value.is_integer():
+        kind = float
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise Unfit(name, f"{said}: it is {words}{_bounds(schema)}")
     if "enum" in schema and value not in schema["enum"]:

@@ -67,6 +67,7 @@ def settings(config: Config, bind: Address | None = None) -> dict[str, Any]:
     return {
         "bind": str(bind or config.api_port),
         "worker_class": "buraq.web.serve.ApiWorker",
+        "limit_request_line": 8190,  # an id may have 512 characters, and each takes up to twelve in an address
         "worker_connections": CONNECTIONS,
         "graceful_timeout": max(1, int(config.shutdown_timeout)),
         "worker_tmp_dir": _memory_folder(),

@@ -14,12 +14,14 @@ const Queues = lazy(() => import("./pages/queues").then((page) => ({ default: pa
 const QueuePage = lazy(() => import("./pages/queue").then((page) => ({ default: page.QueuePage })));
 const Tasks = lazy(() => import("./pages/tasks").then((page) => ({ default: page.Tasks })));
 const TaskPage = lazy(() => import("./pages/task").then((page) => ({ default: page.TaskPage })));
-const DeadLetters = lazy(() => import("./pages/dead-letters").then((page) => ({ default: page.DeadLetters })));
+const DeadLetters = lazy(() =>
+  import("./pages/dead-letters/dead-letters").then((page) => ({ default: page.DeadLetters })),
+);
 const DeadLetterPage = lazy(() => import("./pages/dead-letter").then((page) => ({ default: page.DeadLetterPage })));
 const Workers = lazy(() => import("./pages/workers").then((page) => ({ default: page.Workers })));
 const WorkerPage = lazy(() => import("./pages/worker").then((page) => ({ default: page.WorkerPage })));
 const Live = lazy(() => import("./pages/live").then((page) => ({ default: page.Live })));
-const System = lazy(() => import("./pages/system").then((page) => ({ default: page.System })));
+const System = lazy(() => import("./pages/system/system").then((page) => ({ default: page.System })));
 
 /** Ask for the figures where no stream brings them. */
 function useFigures(): void {

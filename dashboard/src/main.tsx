@@ -1,6 +1,16 @@
 import "./styles/tokens.css";
 import "./styles/base.css";
-import "./styles/parts.css";
+import "./styles/parts/panel.css";
+import "./styles/parts/button.css";
+import "./styles/parts/field.css";
+import "./styles/parts/tone.css";
+import "./styles/parts/table.css";
+import "./styles/parts/facts.css";
+import "./styles/parts/code.css";
+import "./styles/parts/meter.css";
+import "./styles/parts/absence.css";
+import "./styles/parts/dialog.css";
+import "./styles/parts/toast.css";
 import "./styles/shell.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";

@@ -12,6 +12,7 @@ from buraq.inspector import Inspector
 from buraq.pauses import Pauses
 from buraq.web import create_app
 from buraq.worker.worker import Worker
+from tests.clusters import Cluster
 from tests.servers import eventually
 from tests.web.contracts import Client
 
@@ -174,7 +175,15 @@ def test_figures_are_those_of_all_shards_together(app: Buraq, api: Client, start
     assert api.get(f"/workers/{worker.name}")["concurrency"] == 50
     assert worker.worked == 60
     assert api.get("/system")["history"]["kept"] == 60
-    assert any("cluster" in warning["text"] for warning in api.get("/system")["warnings"])
+
+
+def test_the_system_shows_each_master_and_what_is_wrong_with_it(api: Client, cluster: Cluster) -> None:
+    shown = api.get("/system")
+    assert sorted(one["address"] for one in shown["servers"]) == sorted(cluster.addresses)
+    assert sorted(one["shards"] for one in shown["servers"]) == [5, 5, 6]
+    assert {(one["mode"], one["role"], one["aof"]) for one in shown["servers"]} == {("cluster", "master", False)}
+    dangers = [warning["text"] for warning in shown["warnings"] if warning["level"] == "danger"]
+    assert all(any(address in text for text in dangers) for address in cluster.addresses)
 
 
 def test_what_was_done_is_in_the_audit_list(app: Buraq, api: Client) -> None:

@@ -35,7 +35,7 @@ class Chromium:
             import axe_playwright_python
             from playwright.sync_api import expect, sync_playwright
         except ImportError as error:
-            raise FileNotFoundError(f"{error.name} is not installed: see requirements-browser.txt") from None
+            raise FileNotFoundError(f"{error.name} is not installed: see requirements-test.txt") from None
         found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
         if found is None:
             raise FileNotFoundError("chromium is not installed")

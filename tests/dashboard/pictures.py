@@ -1,6 +1,6 @@
 """Takes the pictures of docs/dashboard.md, of a demo that has run for some minutes:
 
-.venv/bin/python -m tests.dashboard.pictures [SECONDS]     with requirements-browser.txt and requirements-dev.txt
+.venv/bin/python -m tests.dashboard.pictures [SECONDS]     with requirements-test.txt and requirements-dev.txt
 """
 
 import io

@@ -59,3 +59,43 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
     expect(page.get_by_role("heading", name="Redis is away")).to_have_count(0)
     eventually(lambda: figure(page, "Waiting") == "1")
     tab.forgive("503")
+
+
+WAITS = ("00:01", "00:02", "00:04", "00:08", "00:08")  # after each of the five tries
+
+
+def test_after_the_fifth_try_nothing_is_asked_until_a_button_tries_anew(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], workplace: Workplace, queue: Buraq
+) -> None:
+    from playwright.sync_api import expect
+
+    api = start_api()
+    tab = open_tab(api.url)
+    tab.page.clock.install()
+    page = tab.go()
+    eventually(lambda: figure(page, "Waiting") == "5")
+    page.clock.pause_at(page.evaluate("Date.now()") + 500)  # from now on its time is the test's
+    again = page.get_by_role("button", name="Try again")
+
+    api.stop(signal.SIGTERM)
+    for number, wait in enumerate(WAITS, 1):
+        expect(page.get_by_text(f"Connection lost, retrying ({number}/5)")).to_be_visible()
+        expect(again).to_have_count(0)
+        page.clock.fast_forward(wait)
+
+    expect(again).to_be_visible()
+    expect(page.get_by_text("Connection lost", exact=True)).to_be_visible()
+    assert figure(page, "Waiting") == "5"
+    start_api("wsgi:app", "--bind", f"127.0.0.1:{api.port}")
+    queue.enqueue("charge", {"order": 99})
+    asked = len(tab.asked)
+    page.clock.fast_forward("10:00")
+    expect(again).to_be_visible()
+    assert tab.asked[asked:] == []
+
+    again.click()
+    page.clock.resume()
+    eventually(lambda: figure(page, "Waiting") == "6", timeout=20)
+    expect(page.locator(".side .pulse")).to_have_text("Live")
+    expect(again).to_have_count(0)
+    tab.forgive("ERR_|Failed to load")

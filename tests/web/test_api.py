@@ -299,7 +299,10 @@ def test_a_server_that_hangs_holds_up_health_for_two_seconds_at_most(fresh_serve
 def test_an_unknown_path_is_404_as_json(make_app: MakeApp) -> None:
     answer = make_app().test_client().get("/nothing/here")
 
-    assert (answer.status_code, answer.json) == (404, {"error": "Not Found"})
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": "There is nothing at /nothing/here: see /api/openapi.json"},
+    )
 
 
 @pytest.mark.parametrize("path", [*VIEWS, "/nothing"])

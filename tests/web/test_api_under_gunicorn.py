@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
 from redis import Redis
 
+from buraq import Buraq
 from tests.servers import Server, eventually
 from tests.web.clients import ROOT, ApiProcess
 
@@ -208,3 +210,12 @@ def test_serve_runs_until_it_is_told_to_stop(
         process.kill()
         process.wait()
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_an_id_of_any_letters_and_the_greatest_length_fits_into_an_address(
+    start_api: StartApi, server: Server, redis: Redis
+) -> None:
+    name = "\U0001f4e6" * 512
+    Buraq(redis_url=server.url).enqueue("t", id=name)
+    answer = start_api().get(f"/api/v1/tasks/{quote(name)}")
+    assert (answer.status, answer.json["id"]) == (200, name)

@@ -103,9 +103,7 @@ def test_it_streams_from_threads_as_well(start_api: StartApi, redis: Redis, tmp_
 def test_a_client_that_hears_nothing_gets_comments(
     start_api: StartApi, redis: Redis, tmp_path: Path, worker: tuple[str, ...]
 ) -> None:
-    (tmp_path / "impatient.py").write_text(
-        "from buraq.web import streams\nstreams.HEARTBEAT = 0.2\nfrom wsgi import app"
-    )
+    (tmp_path / "impatient.py").write_text("from buraq.web import stream\nstream.HEARTBEAT = 0.2\nfrom wsgi import app")
     api = start_api("impatient:app", "--worker-class", *worker, cwd=tmp_path)
 
     with EventReader(api.port) as reader:

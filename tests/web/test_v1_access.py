@@ -252,6 +252,30 @@ def test_a_host_app_decides_by_itself(server: Server, redis: Redis) -> None:
     assert api.post("/session", {"key": API}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),  # no browser
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://shop.example"}, 201),
+        ({"Origin": "http://localhost"}, 201),  # a browser that knows no Sec-Fetch-Site
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:3000"}, 201),  # in CORS_ORIGINS
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_what_a_host_app_allows_a_page_of_another_site_cannot_have_a_browser_do(
+    server: Server, redis: Redis, headers: dict[str, str], status: int
+) -> None:
+    api = hosted(server, {False: "ada", True: "ada"})
+    assert enqueue(api, **headers) == status
+    assert redis.xlen("buraq_tasks") == (status == 201)
+    assert api.http.post("/admin/tasks/api/retry-dlq", headers=headers).status_code == (200 if status == 201 else 403)
+    assert api.ask("GET", "/queues", **headers).status_code == 200
+
+
 def test_a_host_app_is_asked_once_for_a_request(server: Server, redis: Redis) -> None:
     asked: list[bool] = []
 

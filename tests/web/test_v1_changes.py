@@ -72,10 +72,21 @@ def test_a_task_may_wait_for_a_time(both: tuple[Client, Workplace]) -> None:
     assert (shown["due_at"], shown["timeout_ms"]) == ("2096-10-02T07:06:39.999Z", 1500)
 
 
+def test_a_whole_number_may_be_written_with_a_point_and_a_payload_keeps_its_own(
+    both: tuple[Client, Workplace],
+) -> None:
+    api, _ = both
+    body = {"type": "t", "max_retries": 5.0, "timeout_ms": 1500.0, "delay_ms": 6e4, "payload": {"share": 1.0}}
+    shown = api.get(f"/tasks/{api.post('/tasks', body).json['id']}")  # type: ignore[index]
+    assert (shown["max_retries"], shown["timeout_ms"], shown["state"]) == (5, 1500, "scheduled")
+    assert isinstance(shown["payload"]["share"], float)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({}, "type"),
+        ({"type": "t", "max_retries": 1.5}, "max_retries"),
         ([], "body"),
         ({"type": ""}, "type"),
         ({"type": 7}, "type"),

@@ -259,10 +259,6 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
     assert api.ask("GET", f"/tasks?state=scheduled&cursor={cursor}").status_code == 422
 
 
-def test_unknown_parameters_are_ignored(both: tuple[Client, Workplace]) -> None:
-    assert both[0].get("/tasks?color=red")["items"] == []
-
-
 # --- Dead letters -------------------------------------------------------------------------------
 
 
@@ -323,6 +319,12 @@ def test_dead_letters_are_exported_as_lines(both: tuple[Client, Workplace]) -> N
     assert "dead-letters.jsonl" in answer.headers["Content-Disposition"]
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/dead-letters", "/dead-letters/export", "/statistics", "/audit"])
+def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(both: tuple[Client, Workplace], path: str) -> None:
+    answer = both[0].ask("GET", f"{path}?tpye=charge")
+    assert (answer.status_code, answer.json["field"]) == (422, "tpye")  # type: ignore[index]
+
+
 # --- Workers, statistics, system ----------------------------------------------------------------
 
 
@@ -376,6 +378,6 @@ def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:
     assert shown["API_KEY"] == ("***", "set")
     assert shown["READ_KEY"] == (None, "set")
     assert shown["HISTORY_LENGTH"] == ("10000", "default")
-    assert answer.json["server"]["product"] == "valkey"
-    assert answer.json["server"]["aof"] is False
+    [shown_server] = answer.json["servers"]
+    assert (shown_server["product"], shown_server["aof"], shown_server["shards"]) == ("valkey", False, 1)
     assert next(one["level"] for one in answer.json["warnings"]) == "danger"

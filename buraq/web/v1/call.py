@@ -83,6 +83,8 @@ class Call:
         required = self._operation["requestBody"].get("required", False)
         if not raw and not required:
             return {}
+        if not raw:
+            refuse(422, "the body is empty: it has to be JSON", "body")
         try:
             value = json.loads(raw, parse_constant=_no_constant)
         except (ValueError, RecursionError):

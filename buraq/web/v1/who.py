@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden
 
 from buraq.audit import Action, Audit
 from buraq.web import session
-from buraq.web.access import Access, from_our_page, is_secure, unauthorized
+from buraq.web.access import Access, from_foreign_page, is_secure, unauthorized
 from buraq.web.v1.call import Call, answer, at
 from buraq.web.v1.tasks import read_cursor, write_cursor
 
@@ -92,10 +92,7 @@ def sign_out(call: Call) -> Response:
 
 def _from_here(call: Call) -> bool:
     """Whether a page of ours asked, or no page at all."""
-    headers = call.request.headers
-    if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
-        return True
-    return from_our_page(call.request, call.backend.config.cors_origins)
+    return not from_foreign_page(call.request, call.backend.config.cors_origins)
 
 
 def _secure(call: Call) -> bool:

@@ -636,7 +636,7 @@ export type AuditPage = {
   next: string | null;
 };
 
-/** The Redis or Valkey server. What it does not tell, as some hosted ones do, is null. */
+/** A Redis or Valkey server. What it does not tell, as some hosted ones do, is null. */
 export type ServerFacts = {
   /** Which of the two. */
   product: "redis" | "valkey";
@@ -648,6 +648,8 @@ export type ServerFacts = {
   role: string | null;
   /** Where it is, without its password. */
   address: string;
+  /** How many shards of the queues lie on it; without a cluster there is one. */
+  shards: number;
   /** How long it has run, in seconds. */
   uptime_s: number | null;
   /** Its connections. */
@@ -712,11 +714,12 @@ export type Warning = {
   remedy: string;
 };
 
-/** Server, API process, settings. */
+/** Servers, API process, settings. */
 export type System = {
-  /** The server's clock when this was read. */
+  /** The first server's clock when this was read. */
   at: string;
-  server: ServerFacts;
+  /** The server; of a cluster each master that a shard of the queues lies on. */
+  servers: ServerFacts[];
   api: ApiFacts;
   /** All settings, in the order of the docs. */
   settings: Setting[];

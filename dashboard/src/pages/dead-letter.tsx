@@ -1,13 +1,14 @@
 import { Problem } from "../api/client";
 import { useAsk } from "../api/queries";
 import type { DeadLetterDetail } from "../api/schema";
-import { span, whole } from "../lib/format";
+import { whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
-import { Ago, BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
 import { Block } from "../ui/code";
+import { FactsPanel, when } from "../ui/facts";
 import { LetterActions } from "./letter-actions";
-import { Attempts, PayloadPanel, Timeline } from "./parts";
+import { Attempts, common, PayloadPanel, Timeline } from "./parts";
 import { REASONS } from "./reasons";
 import { steps } from "./timeline";
 
@@ -98,58 +99,20 @@ function LastError({ letter }: { letter: DeadLetterDetail }) {
 
 function Facts({ letter }: { letter: DeadLetterDetail }) {
   return (
-    <section className="panel" aria-label="Facts">
-      <div className="panel-head">
-        <h2>Facts</h2>
-      </div>
-      <dl className="panel-body facts">
-        <dt>Reason</dt>
-        <dd>
-          {letter.reason}: {REASONS[letter.reason] ?? "see the docs"}
-        </dd>
-        <dt>Died</dt>
-        <dd>
-          <Ago at={letter.died_at} suffix />
-        </dd>
-        <dt>Created</dt>
-        <dd>
-          <Ago at={letter.created_at} suffix />
-        </dd>
-        <dt>Queue</dt>
-        <dd>
-          <a className="link" href={href(["queues", letter.queue])}>
-            {letter.queue}
-          </a>
-        </dd>
-        <dt>Priority</dt>
-        <dd>{letter.priority}</dd>
-        <dt>Attempts</dt>
-        <dd>
-          {letter.attempt} of {letter.max_retries + 1}
-        </dd>
-        {letter.deaths > 0 && (
-          <>
-            <dt>Deaths</dt>
-            <dd>{whole(letter.deaths)}</dd>
-          </>
-        )}
-        <dt>Timeout</dt>
-        <dd>{letter.timeout_ms === null ? "none" : span(letter.timeout_ms)}</dd>
-        {letter.idempotency_key && (
-          <>
-            <dt>Idempotency key</dt>
-            <dd>
-              <code>{letter.idempotency_key}</code>
-            </dd>
-          </>
-        )}
-        <dt>Like it</dt>
-        <dd>
-          <a className="link" href={href(["dead-letters"], { group: letter.group })}>
+    <FactsPanel
+      facts={[
+        ["Reason", `${letter.reason}: ${REASONS[letter.reason] ?? "see the docs"}`],
+        when("Died", letter.died_at),
+        ...common(letter),
+        ["Attempts", `${letter.attempt} of ${letter.max_retries + 1}`],
+        letter.deaths > 0 && ["Deaths", whole(letter.deaths)],
+        [
+          "Like it",
+          <a key="like" className="link" href={href(["dead-letters"], { group: letter.group })}>
             Same type and error
-          </a>
-        </dd>
-      </dl>
-    </section>
+          </a>,
+        ],
+      ]}
+    />
   );
 }

@@ -1,10 +1,11 @@
 import "./detail.css";
 import { useState } from "react";
-import type { Attempt } from "../api/schema";
+import type { Attempt, TaskDetail } from "../api/schema";
 import { clock, moment, span } from "../lib/format";
 import { href } from "../lib/router";
-import { Ago } from "../ui/basics";
+import { Ago, CopyButton } from "../ui/basics";
 import { Block, Json } from "../ui/code";
+import { type Fact, when } from "../ui/facts";
 import { Icon, type IconName } from "../ui/icon";
 
 const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word: string }> = {
@@ -115,6 +116,30 @@ export function PayloadPanel({
       </div>
     </section>
   );
+}
+
+type Common = Pick<TaskDetail, "queue" | "priority" | "created_at" | "timeout_ms" | "idempotency_key">;
+
+/** What is known of every task, dead or alive. */
+export function common(task: Common): readonly Fact[] {
+  return [
+    [
+      "Queue",
+      <a key="queue" className="link" href={href(["queues", task.queue])}>
+        {task.queue}
+      </a>,
+    ],
+    ["Priority", task.priority],
+    when("Created", task.created_at),
+    ["Timeout", task.timeout_ms === null ? "none" : span(task.timeout_ms)],
+    task.idempotency_key !== null && [
+      "Idempotency key",
+      <span key="key" className="copyable always">
+        <code>{task.idempotency_key}</code>
+        <CopyButton text={task.idempotency_key} label="idempotency key" />
+      </span>,
+    ],
+  ];
 }
 
 export interface Step {

@@ -5,10 +5,11 @@ import type { TaskDetail } from "../api/schema";
 import { span, whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
-import { Ago, BoneRows, CopyButton, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { Ago, BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
 import { Confirm } from "../ui/dialog";
+import { FactsPanel } from "../ui/facts";
 import { LetterActions } from "./letter-actions";
-import { Attempts, PayloadPanel, Timeline } from "./parts";
+import { Attempts, common, PayloadPanel, Timeline } from "./parts";
 import { steps } from "./timeline";
 
 export function TaskPage({ id, queue }: { id: string; queue: string | null }) {
@@ -97,91 +98,30 @@ function Actions({ task }: { task: TaskDetail }) {
 
 function Facts({ task }: { task: TaskDetail }) {
   return (
-    <section className="panel" aria-label="Facts">
-      <div className="panel-head">
-        <h2>Facts</h2>
-      </div>
-      <dl className="panel-body facts">
-        <dt>Queue</dt>
-        <dd>
-          <a className="link" href={href(["queues", task.queue])}>
-            {task.queue}
-          </a>
-        </dd>
-        <dt>Priority</dt>
-        <dd>{task.priority}</dd>
-        <dt>Created</dt>
-        <dd>
-          <Ago at={task.created_at} suffix />
-        </dd>
-        {task.due_at && (
-          <>
-            <dt>Due</dt>
-            <dd>
-              <Ago at={task.due_at} />
-            </dd>
-          </>
-        )}
-        {task.worker && (
-          <>
-            <dt>Worker</dt>
-            <dd>
-              <a className="link" href={href(["workers", task.worker])}>
-                <code>{task.worker}</code>
-              </a>
-            </dd>
-          </>
-        )}
-        <dt>Attempt</dt>
-        <dd>
-          {task.attempt} of {task.max_retries + 1}
-        </dd>
-        {task.deaths > 0 && (
-          <>
-            <dt>Deaths</dt>
-            <dd>{whole(task.deaths)}: its process ended while it ran</dd>
-          </>
-        )}
-        {task.reason && (
-          <>
-            <dt>Reason</dt>
-            <dd>{task.reason}</dd>
-          </>
-        )}
-        {task.waited_ms !== null && (
-          <>
-            <dt>Waited</dt>
-            <dd>{span(task.waited_ms)}</dd>
-          </>
-        )}
-        {task.duration_ms !== null && (
-          <>
-            <dt>Ran</dt>
-            <dd>{span(task.duration_ms)}</dd>
-          </>
-        )}
-        <dt>Timeout</dt>
-        <dd>{task.timeout_ms === null ? "none" : span(task.timeout_ms)}</dd>
-        {task.idempotency_key && (
-          <>
-            <dt>Idempotency key</dt>
-            <dd>
-              <span className="copyable always">
-                <code>{task.idempotency_key}</code>
-                <CopyButton text={task.idempotency_key} label="idempotency key" />
-              </span>
-            </dd>
-          </>
-        )}
-        <dt>Where</dt>
-        <dd>
-          {task.place ? (
-            <code>{task.place.key + (task.place.entry ? ` ${task.place.entry}` : "")}</code>
+    <FactsPanel
+      facts={[
+        ...common(task),
+        task.due_at !== null && ["Due", <Ago key="due" at={task.due_at} />],
+        task.worker !== null && [
+          "Worker",
+          <a key="worker" className="link" href={href(["workers", task.worker])}>
+            <code>{task.worker}</code>
+          </a>,
+        ],
+        ["Attempt", `${task.attempt} of ${task.max_retries + 1}`],
+        task.deaths > 0 && ["Deaths", `${whole(task.deaths)}: its process ended while it ran`],
+        task.reason !== null && ["Reason", task.reason],
+        task.waited_ms !== null && ["Waited", span(task.waited_ms)],
+        task.duration_ms !== null && ["Ran", span(task.duration_ms)],
+        [
+          "Where",
+          task.place ? (
+            <code key="place">{task.place.key + (task.place.entry ? ` ${task.place.entry}` : "")}</code>
           ) : (
             "in the history alone"
-          )}
-        </dd>
-      </dl>
-    </section>
+          ),
+        ],
+      ]}
+    />
   );
 }

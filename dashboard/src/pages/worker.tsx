@@ -5,6 +5,7 @@ import type { Worker } from "../api/schema";
 import { bytes, rate, shortId, span } from "../lib/format";
 import { href } from "../lib/router";
 import { Ago, BoneRows, Empty, Id, Maybe, ProblemBox } from "../ui/basics";
+import { FactsPanel, when } from "../ui/facts";
 import { Slots, WorkerStatus } from "./workers";
 
 export function WorkerPage({ id }: { id: string }) {
@@ -111,54 +112,27 @@ function InFlight({ id }: { id: string }) {
 }
 
 function Facts({ worker }: { worker: Worker }) {
+  const each = (value: number | undefined) => (
+    <Maybe value={value ?? null} show={(known) => `${rate(known)} a second`} />
+  );
   return (
-    <section className="panel" aria-label="Facts">
-      <div className="panel-head">
-        <h2>Facts</h2>
-      </div>
-      <dl className="panel-body facts">
-        <dt>Slots</dt>
-        <dd>
-          <Slots worker={worker} />
-        </dd>
-        <dt>CPU</dt>
-        <dd>
-          <Maybe value={worker.cpu_percent} show={(value) => `${value} % of a core`} />
-        </dd>
-        <dt>Memory</dt>
-        <dd>
-          <Maybe value={worker.memory_bytes} show={bytes} />
-        </dd>
-        <dt>Hub lag</dt>
-        <dd>
-          <Maybe value={worker.hub_lag_ms} show={(value) => `${span(value)} at most, in the last minute`} />
-        </dd>
-        <dt>Completed</dt>
-        <dd>
-          <Maybe value={worker.rates?.completed ?? null} show={(value) => `${rate(value)} a second`} />
-        </dd>
-        <dt>Retried</dt>
-        <dd>
-          <Maybe value={worker.rates?.retried ?? null} show={(value) => `${rate(value)} a second`} />
-        </dd>
-        <dt>Queues</dt>
-        <dd>{worker.queues.join(", ")}</dd>
-        <dt>Host</dt>
-        <dd>
-          {worker.hostname ?? "–"}
-          {worker.pid !== null && `, pid ${worker.pid}`}
-        </dd>
-        <dt>Version</dt>
-        <dd>{worker.version ?? "–"}</dd>
-        <dt>Started</dt>
-        <dd>
-          <Ago at={worker.started_at} suffix />
-        </dd>
-        <dt>Last seen</dt>
-        <dd>
-          <Ago at={worker.seen_at} suffix />
-        </dd>
-      </dl>
-    </section>
+    <FactsPanel
+      facts={[
+        ["Slots", <Slots key="slots" worker={worker} />],
+        ["CPU", <Maybe key="cpu" value={worker.cpu_percent} show={(value) => `${value} % of a core`} />],
+        ["Memory", <Maybe key="memory" value={worker.memory_bytes} show={bytes} />],
+        [
+          "Hub lag",
+          <Maybe key="lag" value={worker.hub_lag_ms} show={(value) => `${span(value)} at most, in the last minute`} />,
+        ],
+        ["Completed", each(worker.rates?.completed)],
+        ["Retried", each(worker.rates?.retried)],
+        ["Queues", worker.queues.join(", ")],
+        ["Host", `${worker.hostname ?? "–"}${worker.pid === null ? "" : `, pid ${worker.pid}`}`],
+        ["Version", worker.version ?? "–"],
+        when("Started", worker.started_at),
+        when("Last seen", worker.seen_at),
+      ]}
+    />
   );
 }

@@ -1,0 +1,113 @@
+import { useState } from "react";
+import type { DeadLetterGroup } from "../../api/schema";
+import { counted, whole } from "../../lib/format";
+import { href, setQuery } from "../../lib/router";
+import { useSession } from "../../session";
+import { Ago, Meter } from "../../ui/basics";
+import { Icon } from "../../ui/icon";
+import { REASONS } from "../reasons";
+import type { Intent } from "./intent";
+
+export function Groups({
+  groups,
+  total,
+  onIntent,
+}: {
+  groups: readonly DeadLetterGroup[];
+  total: number;
+  onIntent: (intent: Intent) => void;
+}) {
+  const session = useSession();
+  const [all, setAll] = useState(false);
+  const shown = all ? groups : groups.slice(0, 6);
+  return (
+    <section className="panel" aria-label="Groups">
+      <div className="panel-head">
+        <h2>By type and error</h2>
+        <span className="faint">{counted(groups.length, "group")}</span>
+      </div>
+      <div className="scroll-x">
+        <table className="table groups">
+          <thead>
+            <tr>
+              <th className="number">Count</th>
+              <th>
+                <span className="unseen">Share</span>
+              </th>
+              <th>Task type</th>
+              <th>Error</th>
+              <th>Reason</th>
+              <th className="number">First</th>
+              <th className="number">Last</th>
+              {session.may_change && (
+                <th>
+                  <span className="unseen">Actions</span>
+                </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((one) => (
+              <tr key={one.group} className="goes" onClick={() => setQuery({ group: one.group })}>
+                <td className="number">
+                  <strong>{whole(one.count)}</strong>
+                </td>
+                <td className="groups-only-wide">
+                  <Meter share={total ? one.count / total : 0} tone="dead" />
+                </td>
+                <td>
+                  <a className="link" href={href(["dead-letters"], { group: one.group })} data-row>
+                    {one.type ?? "unreadable"}
+                  </a>
+                  <div className="faint">{one.queue}</div>
+                </td>
+                <td className="groups-error" title={one.error ?? undefined}>
+                  <span>{one.error ?? <span className="faint">none</span>}</span>
+                </td>
+                <td className="groups-only-wide">
+                  <span className="chip" title={REASONS[one.reason]}>
+                    {one.reason}
+                  </span>
+                </td>
+                <td className="number muted groups-only-wide">
+                  <Ago at={one.first_died_at} />
+                </td>
+                <td className="number muted groups-only-wide">
+                  <Ago at={one.last_died_at} />
+                </td>
+                {session.may_change && (
+                  <td className="number">
+                    <button
+                      type="button"
+                      className="button small"
+                      aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"}`}
+                      onClick={(event) => {
+                        event.stopPropagation();
+                        onIntent({
+                          kind: "replay",
+                          body: { filter: { group: one.group } },
+                          count: one.count,
+                          what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}`,
+                        });
+                      }}
+                    >
+                      <Icon name="retry" size={14} />
+                      Retry
+                    </button>
+                  </td>
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {groups.length > 6 && (
+        <div className="panel-foot">
+          <button type="button" className="button plain small" onClick={() => setAll(!all)}>
+            {all ? "Fewer" : `All ${whole(groups.length)} groups`}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}

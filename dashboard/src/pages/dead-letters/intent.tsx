@@ -1,0 +1,50 @@
+import { useAct } from "../../api/queries";
+import type { DeadLetterFilter, Operation } from "../../api/schema";
+import { counted, whole } from "../../lib/format";
+import { ended } from "../../shell/operation-bar";
+import { Confirm } from "../../ui/dialog";
+
+export type Kind = Operation["kind"];
+
+/** What somebody wants to do, and to how many. */
+export interface Intent {
+  kind: Kind;
+  body: { ids: string[] } | { filter: DeadLetterFilter };
+  count: number;
+  what: string;
+}
+
+/** Asks whether it is meant, and does it. */
+export function Ask({ intent, onClose }: { intent: Intent; onClose: () => void }) {
+  const { kind, body, count, what } = intent;
+  const done = (operation: Operation) => (operation.state === "running" ? null : ended(operation));
+  const replay = useAct("replayDeadLetters", done);
+  const remove = useAct("deleteDeadLetters", done);
+  const act = kind === "replay" ? replay : remove;
+  const many = counted(count, "dead letter");
+  return (
+    <Confirm
+      title={kind === "replay" ? `Retry ${many}?` : `Delete ${many} for good?`}
+      action={kind === "replay" ? `Retry ${whole(count)}` : `Delete ${whole(count)}`}
+      danger={kind === "delete"}
+      busy={act.isPending}
+      onClose={onClose}
+      onConfirm={() => {
+        act.mutate({ body });
+        onClose();
+      }}
+    >
+      <p className="muted confirm-what">{what}</p>
+      {kind === "replay" ? (
+        <p>
+          They go back to their queues with no retries used. Those that die meanwhile are left alone. You can stop it on
+          the way.
+        </p>
+      ) : (
+        <p>
+          The tasks and their payloads are gone, and nothing brings them back. Export them first, if they may be needed.
+        </p>
+      )}
+    </Confirm>
+  );
+}

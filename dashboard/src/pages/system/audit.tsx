@@ -1,0 +1,70 @@
+import { usePages } from "../../api/queries";
+import { whole } from "../../lib/format";
+import { Ago, BoneRows, Empty, ProblemBox } from "../../ui/basics";
+
+export function Audit() {
+  const asked = usePages("listAudit", { limit: 100 }, 5000);
+  if (asked.error && !asked.data) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+  if (!asked.data)
+    return (
+      <div className="panel">
+        <BoneRows />
+      </div>
+    );
+  const items = asked.data.pages.flatMap((page) => page.items);
+  if (items.length === 0) {
+    return (
+      <div className="panel">
+        <Empty title="Nobody has done anything">
+          Each action through this page or the API is written down here: who, what, when.
+        </Empty>
+      </div>
+    );
+  }
+  return (
+    <section className="panel" aria-label="Who did what">
+      <div className="scroll-x">
+        <table className="table">
+          <thead>
+            <tr>
+              <th>When</th>
+              <th>Who</th>
+              <th>From</th>
+              <th>What</th>
+              <th>Queue</th>
+              <th>To what</th>
+              <th className="number">How many</th>
+            </tr>
+          </thead>
+          <tbody>
+            {items.map((one) => (
+              <tr key={one.id}>
+                <td>
+                  <Ago at={one.at} suffix />
+                </td>
+                <td>{one.who}</td>
+                <td className="muted">{one.address || "–"}</td>
+                <td>
+                  <strong>{one.action.replaceAll("_", " ")}</strong>
+                </td>
+                <td className="muted">{one.queue ?? ""}</td>
+                <td className="audit-target">
+                  <code>{one.target ?? ""}</code>
+                  {one.note && <div className="faint">{one.note}</div>}
+                </td>
+                <td className="number">{one.count === null ? "" : whole(one.count)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {asked.hasNextPage && (
+        <div className="panel-body">
+          <button type="button" className="button small" onClick={() => void asked.fetchNextPage()}>
+            More
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,30 @@
+import { Fragment, type ReactNode } from "react";
+import { Ago } from "./basics";
+
+/** A name, and what is known under it. Those that are false are left out. */
+export type Fact = readonly [name: string, value: ReactNode] | false;
+
+/** What is known of one thing, one below the other. */
+export function FactsPanel({ title = "Facts", facts }: { title?: string; facts: readonly Fact[] }) {
+  return (
+    <section className="panel" aria-label={title}>
+      <div className="panel-head">
+        <h2>{title}</h2>
+      </div>
+      <dl className="panel-body facts">
+        {facts.map(
+          (fact) =>
+            fact && (
+              <Fragment key={fact[0]}>
+                <dt>{fact[0]}</dt>
+                <dd>{fact[1]}</dd>
+              </Fragment>
+            ),
+        )}
+      </dl>
+    </section>
+  );
+}
+
+/** The fact of when something was. */
+export const when = (name: string, at: string | null): Fact => [name, <Ago key={name} at={at} suffix />];

@@ -1,0 +1,30 @@
+"""The page over a cluster."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.clusters import Cluster
+from tests.dashboard.browser import Tab
+from tests.dashboard.views import View, show
+from tests.web.clients import ApiProcess
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+
+def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
+) -> None:
+    cluster: Cluster = fresh(Cluster, replicas=0, aof=False, kind="valkey")
+    api = start_api(REDIS_CLUSTER="true", REDIS_ADDRS=",".join(cluster.addresses))
+    tab = open_tab(api.url)
+
+    page = show(tab, View("system", "masters with shards"))
+
+    rows = page.get_by_role("region", name="Cluster").locator("tbody tr").all_inner_texts()
+    shown = [row.split("\t")[:3] for row in rows]
+    assert sorted(address.strip() for address, _, _ in shown) == sorted(cluster.addresses)
+    assert sorted(int(shards) for _, _, shards in shown) == [5, 5, 6]
+    assert {version.split()[0] for _, version, _ in shown} == {"Valkey"}
+    assert page.get_by_role("region", name="API process").is_visible()
