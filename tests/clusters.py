@@ -7,8 +7,8 @@ from typing import Any
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
-from buraq.embedded.watcher import free_port
 from tests.fleets import Fleet, start_together
+from tests.ports import free_port
 from tests.servers import Server, eventually
 
 SLOTS = 16_384

@@ -18,7 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from buraq.embedded.watcher import PR_SET_PDEATHSIG, free_port
+from buraq.embedded.watcher import PR_SET_PDEATHSIG
+from tests.ports import free_port
 from tests.sweeper import folder
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ def quick(name: str, *options: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("case"), done.stdout
-    assert "failed" not in done.stdout
+    assert " failed: " not in done.stderr
     return done.stdout
 
 

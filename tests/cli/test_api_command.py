@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from buraq.embedded.watcher import free_port
 from tests.cli.conftest import Done, Running
+from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

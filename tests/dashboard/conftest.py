@@ -93,7 +93,7 @@ def start_worker(tmp_path: Path, server: Server, redis: Redis) -> Iterator[Calla
 
     def start(**env: str) -> Worker:
         log = tmp_path / f"worker-{len(started)}.log"
-        settings = {"REDIS_URL": server.url, "SHUTDOWN_TIMEOUT": "1s", **env}
+        settings = {"REDIS_URL": server.url, "TOWN_URL": server.own_url, "SHUTDOWN_TIMEOUT": "1s", **env}
         started.append(Worker(log, **settings))
         return started[-1]
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buraq.embedded.watcher import free_port
 from tests.dashboard.browser import Chromium, Tab
+from tests.ports import free_port
 from tests.servers import eventually
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
     open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
 ) -> None:
     cluster: Cluster = fresh(Cluster, replicas=0, aof=False, kind="valkey")
-    api = start_api(REDIS_CLUSTER="true", REDIS_ADDRS=",".join(cluster.addresses))
+    api = start_api(REDIS_URL=cluster.nodes[0].url, REDIS_CLUSTER="true", REDIS_ADDRS=",".join(cluster.addresses))
     tab = open_tab(api.url)
 
     page = show(tab, View("system", "masters with shards"))

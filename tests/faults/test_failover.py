@@ -7,11 +7,11 @@ from redis.exceptions import ConnectionError as Disconnected
 from buraq import Buraq
 from buraq.backend import Backend
 from buraq.config import Config
-from buraq.embedded.watcher import free_port
 from buraq.errors import QueueUnavailable
 from buraq.events import Feed
 from buraq.lookup import NotHere
 from tests.faults.conftest import nothing_left
+from tests.ports import free_port
 from tests.replicas import Replicated
 from tests.sentinels import Sentinels
 from tests.servers import eventually

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from buraq import Buraq
-from buraq.embedded.watcher import free_port
 from tests.cli.conftest import Running
 from tests.guarded import AclServer
+from tests.ports import free_port
 from tests.security import chores
 from tests.servers import Server, eventually
 

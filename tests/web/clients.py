@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from buraq.embedded.watcher import free_port
+from tests.ports import free_port
 from tests.servers import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from buraq.embedded.watcher import free_port
 from buraq.errors import ConfigError
+from tests.ports import free_port
 from tests.servers import Server, eventually
 from tests.web.clients import ROOT, ApiProcess, EventReader
 
