@@ -17,8 +17,8 @@ from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
 
-LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.025  # what a page may cost: entries, bytes, time
-CHUNK = 100  # entries that are read at once
+LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
+CHUNK = 100  # entries that are read at once, and that no page is too late for
 LIVE = ("waiting", "running", "scheduled")
 STATES = ("scheduled", "waiting", "running", "completed", "failed", "dead", "cancelled")
 
@@ -46,7 +46,7 @@ class Budget:
         """Pay for an entry of so many bytes. Returns False when that was the last one."""
         self.looked_at += 1
         self._bytes += size
-        late = self.looked_at % CHUNK == 0 and time.monotonic() > self._until
+        late = self.looked_at >= CHUNK and time.monotonic() > self._until
         return self.looked_at < LOOKED_AT and self._bytes <= BYTES and not late
 
 

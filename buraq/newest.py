@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from buraq.connection import SharedLink
 
-CHUNK = 200  # entries that are read of a stream at once
+CHUNK = 100  # entries that are read of a stream at once
 
 
 class Place(NamedTuple):

@@ -248,7 +248,7 @@ export type History = {
 
 /** A page of tasks. */
 export type TaskPage = {
-  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 25 ms. */
+  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 15 ms. */
   items: TaskSummary[];
   /** Cursor of the next page; null when there is none. Opaque, and good for as long as what it points to lives: after that it goes on at the next one. */
   next: string | null;
@@ -362,7 +362,7 @@ export type DeadLetterDetail = DeadLetter & {
 
 /** A page of dead letters, the newest first. */
 export type DeadLetterPage = {
-  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 25 ms. */
+  /** What was found, at most `limit`. May be fewer, or none, while `next` is set: a page also ends after 1,000 entries looked at, 4 MB read, or 15 ms. */
   items: DeadLetter[];
   /** Cursor of the next page; null when there is none. Opaque, and good for as long as what it points to lives: after that it goes on at the next one. */
   next: string | null;
