@@ -1,44 +1,14 @@
-"""What callers enqueue at the same time: each of them, and the batch in which they travel together."""
+"""The batch in which travels what callers enqueue at the same time."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
-from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, Broker, Item, Verdict
+from buraq.broker import BATCH_BYTES, ENQUEUE_BATCH, Broker, Item
 from buraq.errors import EnqueueError
 from buraq.scripts import Call
-
-
-class Waiter:
-    """A caller: its items, what became of them, and where it waits for that."""
-
-    __slots__ = ("broker", "done", "error", "gone", "items", "leads", "ready", "size", "verdicts")
-
-    def __init__(self, broker: Broker, items: Sequence[Item], ready: threading.Lock) -> None:
-        """`ready` is locked. Whoever wakes the caller releases it."""
-        self.broker = broker
-        self.items = items
-        self.size = len(items[0].payload) if len(items) == 1 else sum([len(item.payload) for item in items])
-        self.ready = ready
-        self.verdicts: dict[int, Verdict] | None = None
-        self.error: Exception | None = None
-        self.done = False
-        self.leads = False
-        self.gone = False  # its caller was told that the answer is not known
-
-    def wait(self) -> None:
-        """Wait until the answer is there, or until it is this caller's turn to lead."""
-        self.ready.acquire()
-        while not self.done and not self.leads:
-            self.ready.acquire()
-
-    def wake(self) -> None:
-        """Let the caller go on, once: one that has gone meanwhile takes no notice."""
-        with suppress(RuntimeError):  # it was released before
-            self.ready.release()
+from buraq.waiter import Waiter
 
 
 class _Part(NamedTuple):

@@ -1,8 +1,8 @@
 """Sends tasks to the server, those of concurrent callers together: the first caller leads, the others wait for its
 reply.
 
-Built on plain `threading` primitives, so that it works patched by gevent and unpatched, in a worker, under gunicorn,
-under `flask run` and in a script. There is no background thread and nothing to close.
+It works patched by gevent and unpatched, in a worker, under gunicorn, under `flask run` and in a script. There is no
+background thread and nothing to close.
 
 Each batch has a number, and the server remembers its reply to the last one. So a reply that was lost is asked for
 again, by the leader or, when it is killed or out of time, by the next one: no task is added twice, none is forgotten.
@@ -11,21 +11,25 @@ again, by the leader or, when it is killed or out of time, by the next one: no t
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import uuid
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from redis.exceptions import ResponseError
 
-from buraq.batch import Batch, Waiter
+from buraq.batch import Batch
 from buraq.broker import BATCH_BYTES, MEMO_LIFE_MS, Broker, Item, Verdict
 from buraq.connection import Link, Server, Unreachable
 from buraq.errors import ConfigError, QueueUnavailable
 from buraq.scripts import Argument
 from buraq.values import Durability
+from buraq.waiter import InThread, Waiter
 
 # Error replies of a server that is about to change its role, or is busy: ask again, the number keeps it from being done
 # twice. That another server is to be asked (READONLY, MOVED, TRYAGAIN) arrives as `NotHere`, one of `Unreachable`.
@@ -43,7 +47,7 @@ class Producer:
 
     def __init__(self, server: Server, queues_key: str, timeout: float, durability: Durability | None = None) -> None:
         self._of_line = (server, queues_key, timeout, durability or Durability("memory"))
-        self._line = _Line(*self._of_line)
+        self._threads = self._begin()
         _producers.add(self)
 
     def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict] | None:
@@ -54,12 +58,32 @@ class Producer:
         sending it again with the same id is safe. Raises `EnqueueError` when the server refused the whole batch, and
         `ConfigError` when it cannot give the DURABILITY that is asked for.
         """
-        return self._line.send(broker, items)
+        line: _Line
+        try:
+            line = self._threads.line
+        except AttributeError:
+            line = self._threads.line = self._line_in_hub()
+        return line.send(broker, items)
+
+    def _line_in_hub(self) -> _Line:
+        from buraq.hub_waiter import InHub  # gevent is not imported for those who do not use it
+
+        return _Line(InHub, *self._of_line)
+
+    def _begin(self) -> Any:
+        """Return where each thread finds its line. Under gevent that is one of its own, made when it first sends: from
+        another thread its greenlets cannot be woken, nor its sockets used. Else all threads stand in one.
+        """
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None or not monkey.is_module_patched("threading"):
+            return SimpleNamespace(line=_Line(InThread, *self._of_line))
+        return monkey.get_original("threading", "local")()
 
     def _start_afresh(self) -> None:
         """Begin as a new producer: a forked child must share neither connection nor numbers with its parent."""
-        self._line.orphaned = True
-        self._line = _Line(*self._of_line)
+        if hasattr(self._threads, "line"):
+            self._threads.line.orphaned = True
+        self._threads = self._begin()
 
 
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
@@ -74,14 +98,17 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Line:
-    """The callers of one process, one behind the other, and the connection that their leader uses.
+    """The callers of one process, under gevent of one of its threads, one behind the other; and the connection that
+    their leader uses.
 
     Under gevent to take a lock costs as much as to write a task. So it takes none to stand in line, nor to become the
     leader when there is none: each is one operation of a deque or a dict, which are atomic. `_throne` holds the leader.
     With the lock the leader's place changes hands, once for a batch.
     """
 
-    def __init__(self, server: Server, queues_key: str, timeout: float, durability: Durability) -> None:
+    def __init__(
+        self, waiter: type[Waiter], server: Server, queues_key: str, timeout: float, durability: Durability
+    ) -> None:
         self.orphaned = False  # a copy in a forked child: its callers' tasks are the parent's to send
         self._queues_key = queues_key
         self._timeout = timeout
@@ -89,9 +116,9 @@ class _Line:
         self._id = uuid.uuid4().hex
         self._number = 0
         self._lock = threading.Lock()
+        self._waiter = waiter
         self._waiting: deque[Waiter] = deque()
         self._throne: dict[str, Waiter] = {}
-        self._spare: list[threading.Lock] = []  # locked, as the next caller needs one; to make one costs more
         self._batch: Batch | None = None  # sent, or about to be, and not answered yet
         self._callers = 1  # in the last batch
         self._link: Link = server.link(timeout / _ATTEMPTS)
@@ -99,7 +126,7 @@ class _Line:
         self._trouble: Exception | None = None  # why the last attempt failed
 
     def send(self, broker: Broker, items: Sequence[Item]) -> dict[int, Verdict] | None:
-        waiter = Waiter(broker, items, self._locked())
+        waiter = self._waiter(broker, items)
         deadline = time.monotonic() + self._timeout
         # A caller can be killed wherever it waits; in plain threads Ctrl-C can strike anywhere. `_leave` mends it all.
         try:
@@ -115,22 +142,12 @@ class _Line:
                     break
         finally:
             self._leave(waiter)
-        if waiter.done:
-            self._spare.append(waiter.ready)
         if waiter.error is not None:
             raise waiter.error
         if not waiter.done:
             why = str(self._trouble) if self._trouble is not None else ""
             raise QueueUnavailable([item.id for item in items], self._timeout, why) from self._trouble
         return waiter.verdicts
-
-    def _locked(self) -> threading.Lock:
-        try:
-            return self._spare.pop()
-        except IndexError:
-            lock = threading.Lock()
-            lock.acquire()
-            return lock
 
     def _leave(self, waiter: Waiter) -> None:
         """Go, answered or not; a leader hands over."""

@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 import pytest
 import ujson
+from gevent.threadpool import ThreadPool
 from redis import Redis
 
 from buraq.app import Buraq
@@ -82,6 +83,25 @@ def test_many_greenlets_at_once_are_accepted_in_few_batches(app: Buraq, redis: R
     assert all(handle.created for handle in handles)
     assert sorted(ids_in(redis)) == sorted(ids)
     assert script_calls(redis) <= 10
+
+
+# A thread that ends takes its hub with it, and with that what closes a socket of gevent; Python does it then.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+def test_greenlets_and_threads_with_hubs_of_their_own_enqueue_at_once(app: Buraq, redis: Redis) -> None:
+    warm(app, redis)
+
+    def enqueue(name: str) -> None:
+        for number in range(50):
+            app.enqueue("t", id=f"{name}-{number}")
+
+    threads = ThreadPool(4)
+    callers = {f"thread {n}": threads.spawn(enqueue, f"thread {n}") for n in range(4)}
+    callers |= {f"greenlet {n}": gevent.spawn(enqueue, f"greenlet {n}") for n in range(8)}
+    for caller in callers.values():
+        caller.get(timeout=30)
+
+    assert sorted(ids_in(redis)) == sorted(f"{name}-{number}" for name in callers for number in range(50))
+    threads.kill()
 
 
 def test_two_queues_travel_in_one_request(app: Buraq, redis: Redis, proxy: Proxy) -> None:

@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 RANKS = [
     "version errors values setting config keys retry task options log attempts groups records redaction statistics",
     "scripts permissions lookup wire connection sentinels clusters",
-    "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
-    "operations history known browse legacy handle",
+    "broker waiter hub_waiter batch producer events backend sharded_events shard_inspector inspector newest "
+    "deadletters pauses audit operations history known browse legacy handle",
     "metrics",
     "envelope function app",
     "target",
@@ -29,8 +29,10 @@ NEIGHBOURS = {
     "connection": {"scripts", "lookup", "wire"},
     "sentinels": {"lookup", "connection"},
     "clusters": {"lookup", "connection"},
-    "batch": {"broker"},
-    "producer": {"broker", "batch"},
+    "waiter": {"broker"},
+    "hub_waiter": {"broker", "waiter"},
+    "batch": {"broker", "waiter"},
+    "producer": {"broker", "waiter", "hub_waiter", "batch"},
     "backend": {"broker", "producer"},
     "sharded_events": {"events", "backend"},
     "shard_inspector": {"broker", "backend"},
