@@ -111,9 +111,7 @@ class Stage:
         if not living:
             return False
         with suppress(psutil.NoSuchProcess):
-            victim = psutil.Process(self.random.choice(living))
-            if self.system.forks:
-                victim = victim.parent() or victim
+            victim = self._worker(psutil.Process(self.random.choice(living)))
             victims = [victim, *victim.children(recursive=True)]
             for process in victims:
                 with suppress(psutil.NoSuchProcess):
@@ -121,6 +119,15 @@ class Stage:
             self.ledger.kill([process.pid for process in victims], time.monotonic())
             return True
         return False
+
+    def _worker(self, process: psutil.Process) -> psutil.Process:
+        """Return the worker process that the process of a task belongs to: a task may run in a child of it."""
+        if self.system.forks:
+            return process.parent() or process
+        if self.system.respawns:
+            services = {unit.pid for unit in self.units}
+            return next((one for one in (process, *process.parents()) if one.ppid() in services), process)
+        return process
 
     def remains(self) -> tuple[set[str], set[str], set[str]]:
         """Return what has not run to its end: what is lost, what the server still has, and what was given up."""
@@ -131,12 +138,14 @@ class Stage:
         return missing - given_up - waiting, waiting, given_up
 
     def leftovers(self) -> int:
-        """Return how many tasks the server has a trace of though they have ended, after some seconds' grace."""
+        """Return how many tasks the server has a trace of, beside a history, though they have ended; after some
+        seconds' grace.
+        """
         left: set[str] = set()
 
         def gone() -> bool:
             nonlocal left
-            left = store.kept(self.client) & self.ledger.ended()
+            left = store.kept(self.client, self.system.history) & self.ledger.ended()
             return not left
 
         self.until(gone, SETTLE_S)

@@ -16,9 +16,10 @@ def held(client: Redis, keys: Iterable[str] | None = None) -> set[str]:
     return _names(client, keys, settled=False)
 
 
-def kept(client: Redis) -> set[str]:
-    """Return the tasks that the server has any trace of."""
-    return _names(client, None, settled=True)
+def kept(client: Redis, history: str = "") -> set[str]:
+    """Return the tasks that the server has any trace of, but for keys that begin as `history` does."""
+    keys = [key.decode() for key in client.scan_iter(count=1000)]
+    return _names(client, [key for key in keys if not (history and key.startswith(history))], settled=True)
 
 
 def _names(client: Redis, keys: Iterable[str] | None, settled: bool) -> set[str]:

@@ -29,6 +29,7 @@ class System:
     alive: str  # what replaces a worker process that dies
     remark: str = ""  # what a reader of its figures should know
     given_up: tuple[str, ...] = ()  # keys that hold the tasks it has given up
+    history: str = ""  # how the keys begin under which it keeps records of what has ended
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -45,6 +46,7 @@ _ALL = (
         settings="defaults; LEASE_TTL 10 s",
         alive="its own parent process",
         given_up=("buraq_tasks_dlq",),
+        history="buraq_tasks:history",
         environment={"LEASE_TTL": "{window}", "METRICS_PORT": ":0", "LOG_LEVEL": "warning"},
     ),
     System(

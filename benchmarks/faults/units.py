@@ -65,6 +65,11 @@ class Unit:
             self.restarts += 1
             self.start()
 
+    @property
+    def pid(self) -> int | None:
+        """The process that its command started, None when it is not started."""
+        return self._process.pid if self._process is not None else None
+
     def tree(self) -> list[psutil.Process]:
         """Return its process and all that came of it."""
         assert self._process is not None

@@ -94,3 +94,11 @@ def test_a_task_is_found_in_every_type_of_key_and_held_until_it_is_acknowledged(
     assert store.kept(client) == everywhere | {f"t0000{number}z" for number in range(10, 14)}
     assert store.held(client) == everywhere | {f"t0000{number}z" for number in range(11, 14)}
     assert store.held(client, ["hash", "list"]) == {"t000002z", "t000003z"}
+
+
+def test_a_record_in_a_history_is_no_leftover(redis, server):
+    redis.xadd("q:history:completed", {"payload": "t000001z"})
+    redis.hset("q:history", "t000001z", "c1-0")
+    redis.hset("q:index", "t000002z", "n1-0")
+
+    assert store.kept(server.client(decode_responses=False), "q:history") == {"t000002z"}
