@@ -54,7 +54,9 @@ class Shard:
         if broker is None:
             keys = self.names.queue(queue)
             broker = Broker(keys, self.config.group_name, self.channel, self._history, bool(self.names.tag))
-            self._brokers[queue] = broker
+            # The first one counts, for threads that came at once too. Tasks are sent together by broker: with two of a
+            # queue two calls of a batch would have one memo, and the second be answered with the first one's reply.
+            broker = self._brokers.setdefault(queue, broker)
         return broker
 
 
