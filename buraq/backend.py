@@ -34,8 +34,8 @@ class Shard:
         self._brokers: dict[str, Broker] = {}
 
     @property
-    def _history(self) -> int:
-        """How many records of each kind are kept here: its part of HISTORY_LENGTH."""
+    def history(self) -> int:
+        """How many records of each kind are kept here of a queue: its part of HISTORY_LENGTH."""
         return -(-self.config.history_length // len(self._backend.shards))
 
     @cached_property
@@ -53,7 +53,7 @@ class Shard:
         broker = self._brokers.get(queue)
         if broker is None:
             keys = self.names.queue(queue)
-            broker = Broker(keys, self.config.group_name, self.channel, self._history, bool(self.names.tag))
+            broker = Broker(keys, self.config.group_name, self.channel, self.history, bool(self.names.tag))
             # The first one counts, for threads that came at once too. Tasks are sent together by broker: with two of a
             # queue two calls of a batch would have one memo, and the second be answered with the first one's reply.
             broker = self._brokers.setdefault(queue, broker)
