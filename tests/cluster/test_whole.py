@@ -205,6 +205,18 @@ def test_events_of_all_shards_are_heard(app, start):
     assert set(heard.values()) == {3}, "pending, processing, completed, once each"
 
 
+def test_a_burst_of_events_is_heard_to_its_end_at_once(app):
+    shard, feed = app.backend.shards[3], feed_of(app.backend)
+    burst = [("SPUBLISH", shard.channel, f'{{"type":"Pending","at":{n}}}') for n in range(250)]
+    with feed.subscribe(timeout=5) as inbox:
+        shard.server.shared.commands([("MULTI",), *burst, ("EXEC",)])
+
+        # What was read ahead is in no socket: no poll tells of it before the next event, or a PING after ten seconds.
+        eventually(lambda: feed.ring.end == 250, 5)
+        assert [event.at for event in inbox.get(5)] == list(range(250))
+    feed.close()
+
+
 def test_nothing_is_published_while_nobody_listens(cluster, app, start):
     app.task(name="note")(lambda: None)
     for node in cluster.masters():
