@@ -66,12 +66,21 @@ class Tasks:
             keys = [shard.names.queue(queue) for queue in queues]
             places = shard.server.shared.commands([("HGET", key.index, task_id) for key in keys])
             for key, place in zip(keys, places, strict=True):
-                known = isinstance(place, bytes) and place
-                found = self._at(Part(shard, key), task_id, place.decode()) if known else None
+                found = self._follow(Part(shard, key), task_id, place) if isinstance(place, bytes) else None
                 if found is not None:
                     return found
         ended = self.history.find(queues, task_id)
         return of_record(ended) if ended is not None else None
+
+    def _follow(self, part: Part, task_id: str, place: bytes) -> KnownTask | None:
+        """Return the task at the place that the index named, or wherever it has been moved since."""
+        while place:
+            found = self._at(part, task_id, place.decode(errors="replace"))
+            if found is not None:
+                return found
+            [now] = part.link.commands([("HGET", part.keys.index, task_id)])
+            place = now if isinstance(now, bytes) and now != place else b""
+        return None
 
     def _at(self, part: Part, task_id: str, place: str) -> KnownTask | None:
         """Return the task at the place that the index names, None when it is no longer there."""

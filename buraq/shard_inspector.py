@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from buraq.backend import Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.records import write
 from buraq.statistics import NAMES, SECONDS, read
-from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+from buraq.task import PAYLOAD, Undecodable, decode, recode
 
 RATE_SECONDS = 10
 MOST_TYPES = 1000
@@ -48,8 +48,18 @@ class QueuePace:
     next_due_ms: int | None
 
 
+class _Found(NamedTuple):
+    """A task where the index says that it is."""
+
+    state: str  # waiting, running, scheduled or dead
+    raw: bytes | None  # its JSON, None in an entry that has none
+
+
 class ShardInspector:
-    """Reads what one shard holds: on one server that is all."""
+    """Reads what one shard holds: on one server that is all.
+
+    Raises one of `connection.Unreachable` when it is away, and what the server answers where it refuses.
+    """
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
@@ -60,8 +70,8 @@ class ShardInspector:
 
     def queues(self) -> list[str]:
         """Return the names of the queues that exist, the default one first."""
-        [names] = self._ask([("SMEMBERS", self._shard.names.queues)])
-        others = {name.decode() for name in names if isinstance(names, list | set)} - {DEFAULT_QUEUE}
+        [names] = _checked(self._ask([("SMEMBERS", self._shard.names.queues)]))
+        others = {name.decode() for name in names} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
     def counts(self, queue: str) -> QueueCounts:
@@ -70,9 +80,9 @@ class ShardInspector:
         streams = [keys.streams[letter] for letter in LETTERS]
         lengths = [("XLEN", stream) for stream in streams]
         groups = [("XINFO", "GROUPS", stream) for stream in streams]
-        replies = self._ask([*lengths, *groups, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
-        entries = [_number(reply) for reply in replies[:5]]
-        seen = [self._group(reply) for reply in replies[5:10]]
+        replies = self._ask([*groups, *lengths, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
+        seen = [self._group(reply) for reply in replies[:5]]
+        *entries, scheduled, dead, clock = _checked(replies[5:])
         waiting = [max(0, length - pending) for length, (pending, _) in zip(entries, seen, strict=True)]
         heads = self._ask(
             [
@@ -81,15 +91,14 @@ class ShardInspector:
                 if left
             ]
         )
-        clock = replies[12]
         now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
         added = [int(head[0][0].split(b"-")[0]) for head in heads if isinstance(head, list) and head]
         return QueueCounts(
             queue=queue,
             waiting=sum(waiting),
             running=sum(pending for pending, _ in seen),
-            scheduled=_number(replies[10]),
-            dead=_number(replies[11]),
+            scheduled=scheduled,
+            dead=dead,
             oldest=max(0.0, (now_ms - min(added)) / 1000) if added else 0.0,
             waiting_by_stream=dict(zip(("suspects", "front", "high", "normal", "low"), waiting, strict=True)),
         )
@@ -137,52 +146,53 @@ class ShardInspector:
                 found.setdefault(name.decode(errors="replace"), []).append(queue)
         return dict(sorted(found.items())[:MOST_TYPES])
 
-    def where(self, keys: QueueKeys, task_id: str) -> tuple[str, bytes] | None:
-        """Return the place letter and the entry id of a task, None when the index does not know it."""
-        [place] = self._ask([("HGET", keys.index, task_id)])
-        return (place[:1].decode(), place[1:]) if isinstance(place, bytes) else None
+    def _find(self, queue: str, task_id: str) -> _Found | None:
+        """Return a task, None when it is nowhere.
 
-    def state(self, queue: str, task_id: str) -> str | None:
-        """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
+        One that was moved since the index was asked, as when it came due, is looked for again: it has not ended.
+        """
         keys = self._shard.names.queue(queue)
-        place = self.where(keys, task_id)
-        if place is None:
-            return None
-        letter, entry = place
+        before: bytes | None = None
+        while True:
+            [place] = _checked(self._ask([("HGET", keys.index, task_id)]))
+            if not place or place == before:
+                return None
+            found = self._at(keys, task_id, place[:1].decode(), place[1:])
+            if found is not None:
+                return found
+            before = place
+
+    def _at(self, keys: QueueKeys, task_id: str, letter: str, entry: bytes) -> _Found | None:
+        """Return a task at its place, None when it is not there."""
         if letter == SCHEDULED:
-            [due] = self._ask([("ZSCORE", keys.scheduled, task_id)])
-            return "scheduled" if due is not None else None
-        stream = keys.dlq if letter == DEAD else keys.streams[letter]
+            due, raw = self._ask([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
+            return _Found("scheduled", raw if isinstance(raw, bytes) else None) if isinstance(due, bytes) else None
+        stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
+        if stream is None:
+            return None
         group = self._shard.config.group_name
         body, pending = self._ask([("XRANGE", stream, entry, entry), ("XPENDING", stream, group, entry, entry, 1)])
         if not isinstance(body, list) or not body:
             return None
+        fields = body[0][1]
+        raw = dict(zip(fields[::2], fields[1::2], strict=False)).get(PAYLOAD)
         if letter == DEAD:
-            return "dead"
-        return "running" if isinstance(pending, list) and pending else "waiting"
+            return _Found("dead", raw)
+        # Without a group nothing runs yet, and the answer is an error.
+        return _Found("running" if isinstance(pending, list) and pending else "waiting", raw)
 
-    def task(self, queue: str, task_id: str) -> Task | None:
-        """Return a task as it is written now, None when it is nowhere or cannot be read."""
-        keys = self._shard.names.queue(queue)
-        place = self.where(keys, task_id)
-        if place is None:
-            return None
-        letter, entry = place
-        if letter == SCHEDULED:
-            [raw] = self._ask([("HGET", keys.tasks, task_id)])
-        else:
-            stream = keys.dlq if letter == DEAD else keys.streams[letter]
-            [body] = self._ask([("XRANGE", stream, entry, entry)])
-            fields = body[0][1] if isinstance(body, list) and body else []
-            raw = dict(zip(fields[::2], fields[1::2], strict=False)).get(PAYLOAD)
-        try:
-            return decode(raw) if isinstance(raw, bytes) else None
-        except Undecodable:
-            return None
+    def state(self, queue: str, task_id: str) -> str | None:
+        """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
+        found = self._find(queue, task_id)
+        return found.state if found is not None else None
 
     def cancel(self, queue: str, task_id: str, attempts: bytes = b"", deaths: int = 0) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
-        task = self.task(queue, task_id)
+        found = self._find(queue, task_id)
+        try:
+            task = decode(found.raw) if found is not None and found.raw is not None else None
+        except Undecodable:
+            task = None
         kept = write(recode(task), task, "", deaths, attempts) if task else ""
         call = self._shard.broker(queue).cancel(task_id, task.idempotency_key if task else "", kept)
         return str(self._link.call(call).decode())
@@ -190,16 +200,17 @@ class ShardInspector:
     def workers(self, queues: Sequence[str]) -> list[WorkerProcess]:
         """Return the worker processes of queues, the lost ones of the last minutes too."""
         all_keys = [self._shard.names.queue(name) for name in queues]
-        replies = self._ask([("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)])
-        now_ms = int(replies[0][0]) * 1000 + int(replies[0][1]) // 1000
+        asked = [("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)]
+        clock, *leases = _checked(self._ask(asked))
+        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
         expiry: dict[str, float] = {}
         held: dict[str, list[QueueKeys]] = {}
-        for keys, rows in zip(all_keys, replies[1:], strict=True):
+        for keys, rows in zip(all_keys, leases, strict=True):
             for name, score in zip(rows[::2], rows[1::2], strict=False):
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
                 held.setdefault(name.decode(), []).append(keys)
         names = sorted(expiry)
-        facts = self._ask([("HGETALL", held[name][0].worker(name)) for name in names])
+        facts = _checked(self._ask([("HGETALL", held[name][0].worker(name)) for name in names]))
         found = []
         for name, reply in zip(names, facts, strict=True):
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
@@ -208,5 +219,9 @@ class ShardInspector:
         return found
 
 
-def _number(reply: Any) -> int:
-    return reply if isinstance(reply, int) else 0
+def _checked(replies: list[Any]) -> list[Any]:
+    """Return replies as they are. Raises the first error reply: what cannot be read is not to be shown as nothing."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -32,7 +32,7 @@ if where == 'z' then
   redis.call('ZREM', KEYS[6], ARGV[2])
 else
   local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5})[where]]
-  if #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
+  if not key or #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
   local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
   if not pending.err and #pending > 0 then return 'RUNNING' end
   redis.call('XDEL', key, entry)
