@@ -108,9 +108,14 @@ class ShardLetters:
             after = page[-1].entry
 
     def at(self, entry: str) -> DeadLetter | None:
-        """Return the dead letter with an entry id."""
+        """Return the dead letter with an entry id; None for what is no entry id, too."""
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
         return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
+
+    def of_task(self, task_id: str) -> DeadLetter | None:
+        """Return the dead letter of a task."""
+        [place] = self._link.commands([("HGET", self._broker.keys.index, task_id)])
+        return self.at(place[1:].decode()) if isinstance(place, bytes) and place.startswith(b"d") else None
 
     def groups(self) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
@@ -119,15 +124,6 @@ class ShardLetters:
             raise rows
         said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
         return [_counted(name, said) for name in said if ":" not in name]
-
-    def get(self, entry_or_id: str) -> DeadLetter | None:
-        """Return one dead letter, by its entry id or its task's id."""
-        entry = entry_or_id
-        [place] = self._link.commands([("HGET", self._broker.keys.index, entry_or_id)])
-        if isinstance(place, bytes) and place.startswith(b"d"):
-            entry = place[1:].decode()
-        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
-        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
@@ -232,12 +228,12 @@ class DeadLetters:
         return list(found.values())
 
     def get(self, entry_or_id: str) -> DeadLetter | None:
-        """Return one dead letter, by its entry or its task's id."""
+        """Return one dead letter, by its task's id or its entry."""
         for number, shard in enumerate(self._shards):
-            found = shard.get(entry_or_id.removeprefix(f"{number}/"))
+            found = shard.of_task(entry_or_id)
             if found is not None:
                 return next(self._marked(number, (found,)))
-        return None
+        return self.at(entry_or_id)
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
