@@ -11,7 +11,7 @@ import ujson
 
 from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
-from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
+from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
 
@@ -321,14 +321,13 @@ def of_fields(entry: str, said: dict[bytes, bytes]) -> DeadLetter:
     def text(name: bytes) -> str:
         return said.get(name, b"").decode(errors="replace")
 
-    died, deaths = text(b"died_at"), text(b"deaths")
     return DeadLetter(
         entry=entry,
         reason=text(b"reason"),
-        died_at_ms=int(died) if died.isdigit() else int(entry.split("-")[0]),
+        died_at_ms=whole_number(said.get(b"died_at", b""), int(entry.split("-")[0])),
         error=text(b"error"),
         traceback=text(b"traceback"),
-        deaths=int(deaths) if deaths.isdigit() else 0,
+        deaths=whole_number(said.get(DEATHS, b"")),
         raw=raw,
         task=task,
         attempts=said.get(ATTEMPTS, b"") if task is not None else b"",

@@ -94,7 +94,7 @@ def _read(members: Any) -> Task:
     for name in ("id", "type", "idempotency_key"):
         if not _sendable(members.get(name)):
             raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
-    timeout = _member(members, "timeout", int, 0)
+    timeout = min(_member(members, "timeout", int, 0), 1 << 63)  # as the original has it; no float holds any integer
     return Task(
         members["id"],
         members["type"],
@@ -118,6 +118,11 @@ def _sendable(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def whole_number(raw: bytes, default: int = 0) -> int:
+    """Return the number that a field of an entry holds, `default` for what is none, or none that we have written."""
+    return int(raw) if raw.isdigit() and len(raw) <= 15 else default
 
 
 def recode(task: Task, **changes: Any) -> bytes:
@@ -288,8 +293,7 @@ class Delivery:
         else:
             members = dict(zip(fields[::2], fields[1::2], strict=False))
             self.raw = members.get(PAYLOAD)
-            deaths = members.get(DEATHS, b"0")
-            self.deaths = int(deaths) if deaths.isdigit() else 0
+            self.deaths = whole_number(members.get(DEATHS, b""))
             self.claimed = CLAIMED in members
             self.attempts = members.get(ATTEMPTS, b"")
 
