@@ -52,8 +52,9 @@ class Shard:
         """Return the transitions of a queue."""
         broker = self._brokers.get(queue)
         if broker is None:
-            keys = self.names.queue(queue)
-            broker = Broker(keys, self.config.group_name, self.channel, self.history, bool(self.names.tag))
+            keys, config = self.names.queue(queue), self.config
+            sharded = bool(self.names.tag)
+            broker = Broker(keys, config.group_name, self.channel, self.history, sharded, config.enable_priority)
             # The first one counts, for threads that came at once too. Tasks are sent together by broker: with two of a
             # queue two calls of a batch would have one memo, and the second be answered with the first one's reply.
             broker = self._brokers.setdefault(queue, broker)

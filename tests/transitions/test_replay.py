@@ -1,5 +1,7 @@
 """replay: dead letters get another life, if nobody else took their idempotency key."""
 
+from dataclasses import replace
+
 import pytest
 
 from buraq.broker import Letter
@@ -38,6 +40,12 @@ def test_letters_go_back_to_the_streams_of_their_priority_with_no_retries_used(g
         "index t4": "n+2",
     }
     assert b'"current_retries":0' in letters[0].payload
+
+
+def test_where_all_priorities_share_one_line_they_go_there(groups: World) -> None:
+    letter = bury(groups, "t1", priority="high")
+    groups.link.call(replace(groups.broker, priorities=False).replay([letter]))
+    assert groups.state()["index t1"] == "n+1"
 
 
 def test_what_python_wrote_is_written_byte_for_byte(groups: World) -> None:
