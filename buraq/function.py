@@ -138,9 +138,10 @@ class TaskFunction(Generic[P, R]):
         """Have a worker call the function once for each mapping of arguments, and return the handles in that order.
 
         All are checked before any is sent. Raises as `enqueue` does, and `ValueError` when the options name an id or an
-        idempotency key. When the server fails midway, `QueueUnavailable` names the tasks that may not have been accepted,
-        and all before them were; in a cluster it names what was not sent as well, and all others were. `EnqueueError`
-        names one that the server refused: what was sent with it or before it may be accepted, the rest was not sent.
+        idempotency key. When the server fails midway, `QueueUnavailable` names the tasks that may not have been
+        accepted, and all before them were; in a cluster it names what was not sent as well, and all others were.
+        `EnqueueError` names one that the server refused: what was sent with it or before it may be accepted, the rest
+        was not sent.
         """
         if self._defaults.id is not None or self._defaults.idempotency_key is not None:
             raise ValueError("enqueue_many() sends many tasks: they cannot all have one id or idempotency_key")

@@ -83,3 +83,11 @@ def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(app: Buraq, redis:
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         inspector.queues(), inspector.counts("default"), inspector.workers(), inspector.state("default", "t1")
+
+
+def test_a_result_that_may_not_be_read_is_not_waited_for(app: Buraq, redis: Redis) -> None:
+    handle = app.enqueue("t")
+    redis.rpush(f"buraq_tasks:result:{handle.id}", "of the wrong type")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        handle.result(timeout=60)
