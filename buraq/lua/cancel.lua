@@ -39,8 +39,6 @@ else
 end
 redis.call('HDEL', KEYS[8], ARGV[2])
 if KEYS[11] and redis.pcall('GET', KEYS[11]) == ARGV[2] then redis.call('DEL', KEYS[11]) end
-if ARGV[4] ~= '' then
-  keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4])
-  forget(KEYS[9], KEYS[10], 'x', ARGV[3])
-end
+if ARGV[4] ~= '' then keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4]) end
+forget(KEYS[9], KEYS[10], 'x', ARGV[3])
 return 'CANCELLED'

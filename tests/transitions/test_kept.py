@@ -225,6 +225,19 @@ def test_the_oldest_are_forgotten_and_a_newer_record_of_the_same_task_is_still_f
     assert set(groups.redis.hkeys(groups.keys.finished)) == {b"a", b"c"}
 
 
+def test_what_was_kept_is_forgotten_when_nothing_is_to_be_kept_any_more(groups: World) -> None:
+    [one] = deliveries(groups, 1)
+    one.record = "kept"
+    settle(groups, [one], Completed())
+    groups.add("n", "t1")
+    groups.link.call(groups.broker.cancel("t1", "", "kept"))
+    keeps_none = Broker(groups.keys, history=0)
+    groups.link.call(keeps_none.settle([ended(groups.deliver("n", "t2"), Completed())], "w1", 2))
+    groups.add("n", "t3")
+    groups.link.call(keeps_none.cancel("t3", "", "not kept"))
+    assert (history(groups, "c"), history(groups, "x"), groups.redis.hkeys(groups.keys.finished)) == ([], [], [])
+
+
 def test_a_history_of_the_wrong_type_costs_no_task(groups: World) -> None:
     groups.redis.set(groups.keys.histories["c"], "strange")
     [one] = deliveries(groups, 1)
