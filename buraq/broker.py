@@ -58,7 +58,7 @@ class Settled(NamedTuple):
     refused: bool = False
 
 
-class Letter(NamedTuple):
+class Replayable(NamedTuple):
     """A dead letter on its way back: what `replay` writes of it."""
 
     entry: str
@@ -302,7 +302,7 @@ class Broker:
 
     # -- dead letters
 
-    def replay(self, letters: Sequence[Letter]) -> Call:
+    def replay(self, letters: Sequence[Replayable]) -> Call:
         """Put dead letters back into their streams."""
         keys = [self.keys.dlq, *self.keys.by_priority, self.keys.index, self.keys.groups]
         args: list[Argument] = [self.channel, self._queue, KEY_LIFE_MS]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import ujson
 
 from buraq.backend import Backend, Shard
-from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
+from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Replayable
 from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
@@ -132,10 +132,11 @@ class ShardLetters:
         """
         readable = [(letter, letter.task) for letter in letters if letter.task is not None]
         replayed = owned = 0
-        batch: list[Letter] = []
+        batch: list[Replayable] = []
         size = 0
         for letter, task in readable:
-            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""), letter.attempts, letter.group)
+            payload = recode(task, current_retries=0, error="")
+            again = Replayable(letter.entry, task, payload, letter.attempts, letter.group)
             if batch and (len(batch) == REPLAY_BATCH or size + len(again.payload) > BATCH_BYTES):
                 sent, kept = self._send(batch)
                 replayed, owned, batch, size = replayed + sent, owned + kept, [], 0
@@ -146,7 +147,7 @@ class ShardLetters:
             replayed, owned = replayed + sent, owned + kept
         return Replayed(replayed, len(letters) - len(readable), owned)
 
-    def _send(self, batch: list[Letter]) -> tuple[int, int]:
+    def _send(self, batch: list[Replayable]) -> tuple[int, int]:
         refused = self._link.call(self._broker.replay(batch))
         words = [bytes(word) for word in refused[1::2]]
         return len(batch) - len(words), words.count(b"OWNED")

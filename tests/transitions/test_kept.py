@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from buraq import attempts, statistics
-from buraq.broker import Broker, Item, Letter, Reclaimable
+from buraq.broker import Broker, Item, Reclaimable, Replayable
 from buraq.groups import LetterGroup
 from buraq.statistics import COMPLETED, DEAD, ENQUEUED, FIVES, MINUTES, RETRIED, RUN, SECONDS, WAIT
 from buraq.task import Completed, Dead, Delivery, Released, Retried, decode
@@ -157,7 +157,7 @@ def test_a_purge_and_a_replay_leave_the_group_smaller_and_the_last_one_takes_it_
     groups.link.call(groups.broker.purge([(one, "t0", KIND.id)]))
     assert group(groups)[KIND.id] == "1"
     raw = fields[b"payload"]
-    groups.link.call(groups.broker.replay([Letter(two, decode(raw), raw, b"", KIND.id)]))
+    groups.link.call(groups.broker.replay([Replayable(two, decode(raw), raw, b"", KIND.id)]))
     assert group(groups) == {}
 
 
@@ -266,7 +266,7 @@ def test_attempts_travel_into_the_dead_letters_and_back(groups: World) -> None:
     [(entry, fields)] = letters(groups)
     assert fields[b"attempts"] == one.attempts
     assert one.task is not None
-    groups.link.call(groups.broker.replay([Letter(entry, one.task, one.raw or b"", one.attempts)]))
+    groups.link.call(groups.broker.replay([Replayable(entry, one.task, one.raw or b"", one.attempts)]))
     assert groups.fetch("n").attempts == one.attempts
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from buraq.broker import Letter
+from buraq.broker import Replayable
 from buraq.scripts import Call
 from buraq.task import decode, recode
 from tests.transitions.world import AWKWARD, DAY, GONE, World, entry_of, payload
@@ -12,15 +12,15 @@ from tests.transitions.world import AWKWARD, DAY, GONE, World, entry_of, payload
 pytestmark = pytest.mark.each_server
 
 
-def bury(world: World, task_id: str, raw: bytes | None = None, **members: object) -> Letter:
+def bury(world: World, task_id: str, raw: bytes | None = None, **members: object) -> Replayable:
     """Add a dead letter and return it as it is sent back."""
     last = raw or payload(task_id, current_retries=3, error="no", **members)
     entry = world.add("d", task_id, "reason", "retries", "deaths", "2", raw=last)
     task = decode(last)
-    return Letter(entry, task, recode(task, current_retries=0, error=""))
+    return Replayable(entry, task, recode(task, current_retries=0, error=""))
 
 
-def replay(world: World, *letters: Letter) -> Call:
+def replay(world: World, *letters: Replayable) -> Call:
     return world.broker.replay(letters)
 
 
