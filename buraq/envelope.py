@@ -11,7 +11,7 @@ from buraq.broker import Item
 from buraq.keys import DEFAULT_QUEUE
 from buraq.options import Options
 from buraq.retry import seconds
-from buraq.task import Ids, Template, timestamp
+from buraq.template import Ids, Template, timestamp
 
 _ids = Ids()
 os.register_at_fork(after_in_child=_ids.reseed)

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values setting config keys retry task options log attempts groups records redaction statistics",
+    "version errors values setting config keys retry task template options log attempts groups records redaction "
+    "statistics",
     "scripts permissions lookup wire connection sentinels clusters",
     "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
     "operations history known browse legacy handle",

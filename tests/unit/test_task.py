@@ -12,7 +12,8 @@ import pytest
 
 from buraq.errors import PayloadError, PayloadTooLarge
 from buraq.keys import Names
-from buraq.task import Delivery, Ids, Task, Template, Undecodable, current_task, decode, recode, running_task, timestamp
+from buraq.task import Delivery, Task, Undecodable, current_task, decode, recode, running_task
+from buraq.template import Ids, Template, timestamp
 
 # As the original writes it: the order of its members, nanoseconds, absent members left out.
 GO = (
