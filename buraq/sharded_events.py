@@ -40,11 +40,11 @@ class ShardedFeed(Feed):
         connections: dict[tuple[str, int], Any] = {}
         try:
             for server, channel in self._sources:
-                place = server.cluster.owner(server.slot)
-                if place not in connections:
-                    connections[place] = server.connection(ANSWER_TIMEOUT)
-                connections[place].send_command(self._command, channel)
-                connections[place].read_response()
+                node = server.cluster.owner(server.slot)
+                if node not in connections:
+                    connections[node] = server.connection(ANSWER_TIMEOUT)
+                connections[node].send_command(self._command, channel)
+                connections[node].read_response()
             with self.news:
                 if self._broken:
                     self.ring.append(None)
