@@ -232,7 +232,8 @@ class Operations:
 
     def _release(self, operation_id: str) -> None:
         try:
-            self._link.commands([("DEL", self._names.runner(operation_id))])
+            if self._mine(operation_id):  # else a third would begin beside whoever has taken it over
+                self._link.commands([("DEL", self._names.runner(operation_id))])
         except Unreachable:
             return  # it ends by itself
 
