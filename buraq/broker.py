@@ -47,7 +47,8 @@ class Verdict(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The reply to a settle call: whether it was remembered, and which positions were gone (from 0).
+    """The reply to a settle call: whether it was remembered, whether anybody heard its events, and which positions were
+    gone (from 0).
 
     `refused`: nothing was written, because somebody listens and the batch had no notes.
     """

@@ -93,7 +93,7 @@ class TaskFunction(Generic[P, R]):
         Raises `TypeError` when the function could not be called with them, `PayloadError` when one of them is not
         JSON: nothing is sent then. Raises `QueueUnavailable` when the server does not answer within ENQUEUE_TIMEOUT:
         the task may have been accepted, and enqueueing again with the same id is safe. Raises `EnqueueError` when the
-        server refuses it.
+        server refuses it, and `ConfigError` for a setting that is wrong.
         """
         return self.app.send(self._envelope_now(), self._binder.bind(args, kwargs))
 
@@ -127,7 +127,7 @@ class TaskFunction(Generic[P, R]):
         return self.with_options({name: value for name, value in locals().items() if name != "self"})
 
     def with_options(self, given: Mapping[str, Any]) -> TaskFunction[P, R]:
-        """Return the same task function with other options; None is one that was not given."""
+        """Return the same task function with other options; None is one that was not given. Raises as `options`."""
         other = object.__new__(TaskFunction)
         other.__dict__.update(self.__dict__)
         other._defaults = self._defaults.but(**{name: value for name, value in given.items() if value is not None})
