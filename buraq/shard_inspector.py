@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from buraq.backend import Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.records import write
 from buraq.statistics import NAMES, SECONDS, read
-from buraq.task import PAYLOAD, Undecodable, decode, recode
+from buraq.task import PAYLOAD, Undecodable, decode
 
 RATE_SECONDS = 10
 MOST_TYPES = 1000
@@ -165,8 +166,9 @@ class ShardInspector:
     def _at(self, keys: QueueKeys, task_id: str, letter: str, entry: bytes) -> _Found | None:
         """Return a task at its place, None when it is not there."""
         if letter == SCHEDULED:
-            due, raw = self._ask([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
-            return _Found("scheduled", raw if isinstance(raw, bytes) else None) if isinstance(due, bytes) else None
+            asked = [("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)]
+            due, raw = _checked(self._ask(asked))
+            return _Found("scheduled", raw) if due is not None else None
         stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
         if stream is None:
             return None
@@ -189,13 +191,12 @@ class ShardInspector:
     def cancel(self, queue: str, task_id: str, attempts: bytes = b"", deaths: int = 0) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
         found = self._find(queue, task_id)
-        try:
-            task = decode(found.raw) if found is not None and found.raw is not None else None
-        except Undecodable:
-            task = None
-        kept = write(recode(task), task, "", deaths, attempts) if task else ""
-        call = self._shard.broker(queue).cancel(task_id, task.idempotency_key if task else "", kept)
-        return str(self._link.call(call).decode())
+        owner = kept = ""
+        if found is not None and found.raw is not None:
+            with suppress(Undecodable):
+                task = decode(found.raw)
+                owner, kept = task.idempotency_key, write(found.raw, task, "", deaths, attempts)
+        return str(self._link.call(self._shard.broker(queue).cancel(task_id, owner, kept)).decode())
 
     def workers(self, queues: Sequence[str]) -> list[WorkerProcess]:
         """Return the worker processes of queues, the lost ones of the last minutes too."""
