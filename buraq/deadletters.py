@@ -86,21 +86,18 @@ class ShardLetters:
         self._link = shard.server.shared
 
     def __len__(self) -> int:
-        [length] = self._link.commands([("XLEN", self._broker.keys.dlq)])
-        return int(length) if isinstance(length, int) else 0
+        return int(self._link.command("XLEN", self._broker.keys.dlq))
 
     def page(self, after: str = "-", limit: int = PAGE, until: str = "+") -> list[DeadLetter]:
         """Return at most `limit` dead letters after the entry id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
-        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
-        if isinstance(rows, Exception):
-            raise rows
+        rows = self._link.command("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)
         return [of_entry(entry, fields) for entry, fields in rows]
 
     def all(self) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
-        [last] = self._link.commands([("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)])
-        if not isinstance(last, list) or not last:
+        last = self._link.command("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)
+        if not last:
             return
         after, until = "-", last[0][0].decode()
         while page := self.page(after, until=until):
@@ -114,14 +111,12 @@ class ShardLetters:
 
     def of_task(self, task_id: str) -> DeadLetter | None:
         """Return the dead letter of a task."""
-        [place] = self._link.commands([("HGET", self._broker.keys.index, task_id)])
-        return self.at(place[1:].decode()) if isinstance(place, bytes) and place.startswith(b"d") else None
+        place = self._link.command("HGET", self._broker.keys.index, task_id)
+        return self.at(place[1:].decode()) if place and place.startswith(b"d") else None
 
     def groups(self) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
-        [rows] = self._link.commands([("HGETALL", self._broker.keys.groups)])
-        if isinstance(rows, Exception):
-            raise rows
+        rows = self._link.command("HGETALL", self._broker.keys.groups)
         said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
         return [_counted(name, said) for name in said if ":" not in name]
 

@@ -50,9 +50,7 @@ class TaskHandle:
         deadline = time.monotonic() + timeout
         pause = 0.005
         while True:
-            [raw] = shard.server.shared.commands([("GET", key)])
-            if isinstance(raw, Exception):
-                raise raw
+            raw = shard.server.shared.command("GET", key)
             if raw is not None:
                 return ujson.loads(raw)
             if time.monotonic() + pause > deadline:

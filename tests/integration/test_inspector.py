@@ -76,13 +76,26 @@ def test_a_row_that_its_place_does_not_confirm_is_no_task(app: Buraq, redis: Red
     assert Tasks(app.backend).find(["default"], "t1") is None
 
 
-@pytest.mark.parametrize("key", [":queues", "", ":scheduled", "_dlq", ":leases", ":index"])
-def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(app: Buraq, redis: Redis, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "ask"),
+    [
+        (":queues", lambda inspector: inspector.queues()),
+        ("", lambda inspector: inspector.counts("default")),
+        (":scheduled", lambda inspector: inspector.counts("default")),
+        ("_dlq", lambda inspector: inspector.counts("default")),
+        (":leases", lambda inspector: inspector.workers()),
+        (":types", lambda inspector: inspector.task_types(["default"])),
+        (":index", lambda inspector: inspector.state("default", "t1")),
+        (":index", lambda inspector: inspector.cancel("default", "t1")),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(
+    app: Buraq, redis: Redis, key: str, ask: Callable[[Inspector], object]
+) -> None:
     redis.set(f"buraq_tasks{key}", "a text")
-    inspector = Inspector(app.backend)
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
-        inspector.queues(), inspector.counts("default"), inspector.workers(), inspector.state("default", "t1")
+        ask(Inspector(app.backend))
 
 
 def test_a_result_that_may_not_be_read_is_not_waited_for(app: Buraq, redis: Redis) -> None:

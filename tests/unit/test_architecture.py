@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 RANKS = [
     "version errors values setting config keys retry task template options log attempts groups records redaction "
     "statistics",
-    "scripts permissions lookup wire connection sentinels clusters",
+    "scripts permissions lookup replies wire connection sentinels clusters",
     "broker batch producer events backend sharded_events shard_inspector inspector newest deadletters pauses audit "
     "operations history known browse legacy handle",
     "metrics",
@@ -27,7 +27,7 @@ FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
     "permissions": {"scripts"},
     "wire": {"scripts", "permissions", "lookup"},
-    "connection": {"scripts", "lookup", "wire"},
+    "connection": {"scripts", "lookup", "replies", "wire"},
     "sentinels": {"lookup", "connection"},
     "clusters": {"lookup", "connection"},
     "batch": {"broker"},
