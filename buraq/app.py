@@ -32,7 +32,8 @@ class Buraq:
     """A task queue: registers task functions and enqueues tasks. It connects when it is first used.
 
     `Buraq()` takes its settings from the environment, `Buraq(redis_url=…, …)` overrides some, `Buraq(client=…)` uses
-    the server of a redis-py client. In a Flask app: `queue.init_app(app)`.
+    the server of a redis-py client. In a Flask app: `queue.init_app(app)`. Settings are read at the first use, too: a
+    wrong one raises `ConfigError` then, an unknown keyword `TypeError`.
     """
 
     def __init__(self, config: Config | None = None, *, client: redis.Redis | None = None, **settings: Any) -> None:
@@ -69,7 +70,8 @@ class Buraq:
         """Take these settings, or the server of this client, from now on.
 
         For the command line, and for tests of a program whose queue is made when its module is imported:
-        `queue.use(client=fakeredis.FakeRedis())`. What was sent before is where it was sent.
+        `queue.use(client=fakeredis.FakeRedis())`. What was sent before is where it was sent. Raises `ConfigError` for a
+        client where the settings ask for a cluster.
         """
         self._client = client or self._client
         self._backend = Backend(config or self.config, self._client)
@@ -125,10 +127,13 @@ class Buraq:
     def task(self, function: Any = None, /, **options: Any) -> Any:
         """Register a function under a task type: `@queue.task` or `@queue.task(name=…, queue=…, …)`.
 
-        `name` defaults to the function's. `timeout` is seconds or a timedelta; `max_retries=n` means n + 1 attempts;
-        `backoff` is a `Backoff`, seconds between attempts, or a function of the attempt's number; at most
-        `concurrency` of them run at once in a worker process; `keep_result` keeps what it returns for RESULT_TTL;
-        `pool="process"` is for what computes: it runs in one of CPU_PROCESSES child processes of the worker.
+        `name` defaults to the function's, `queue` to `default`, `priority` (high, normal or low) to normal. `timeout`
+        is seconds or a timedelta; `max_retries=n` means n + 1 attempts, and only exceptions of `retry_on` that are none
+        of `dont_retry_on` are worth another one; `backoff` is a `Backoff`, seconds between attempts, or a function from
+        the number of the attempt that failed (from 1) to seconds; at most `concurrency` of them run at once in a worker
+        process; `keep_result` keeps what it returns for RESULT_TTL; `pool="process"` is for what computes: it runs in
+        one of CPU_PROCESSES child processes of the worker.
+
         Raises `DuplicateTaskType` when the name is taken, `TypeError` when the function cannot be a task,
         `ValueError` naming a wrong option.
         """
@@ -199,7 +204,9 @@ class Buraq:
     ) -> TaskHandle:
         """Enqueue a task by its type, without its function: `queue.enqueue("email", {"user_id": 1})`.
 
-        Where the type is registered here, its options and its signature hold. Raises as `TaskFunction.enqueue` does.
+        `delay` and `timeout` are seconds or a timedelta, `at` is an aware datetime or unix seconds. Where the type is
+        registered here, its options and its signature hold. Raises as `TaskFunction.enqueue` does, and `ValueError`
+        naming an option that cannot be: nothing is sent then.
         """
         given = {
             key: value

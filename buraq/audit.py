@@ -46,16 +46,12 @@ class Audit:
             if (value := getattr(action, name)) is not None
         }
         words = ("XADD", self._key, "MAXLEN", "~", MOST, "*", "action", ujson.dumps(said, escape_forward_slashes=False))
-        [reply] = self._link.commands([words])
-        if isinstance(reply, Exception):
-            raise reply
+        self._link.command(*words)
 
     def page(self, before: str | None, limit: int) -> list[Action]:
         """Return at most `limit` actions, the newest first, those before the action with the id `before`."""
         end = f"({before}" if before is not None else "+"
-        [rows] = self._link.commands([("XREVRANGE", self._key, end, "-", "COUNT", limit)])
-        if isinstance(rows, Exception):
-            raise rows
+        rows = self._link.command("XREVRANGE", self._key, end, "-", "COUNT", limit)
         return [action for entry, words in rows if (action := _read(entry.decode(), words)) is not None]
 
 

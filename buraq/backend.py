@@ -16,7 +16,7 @@ from buraq.broker import Broker, Item, Verdict
 from buraq.clusters import Cluster, ShardServer, cluster_of, tag_of
 from buraq.config import Config
 from buraq.connection import Server, SharedLink
-from buraq.errors import ConfigError
+from buraq.errors import ConfigError, QueueUnavailable
 from buraq.keys import Names, QueueKeys
 from buraq.producer import ROUND, Producer
 from buraq.sentinels import followed
@@ -34,8 +34,8 @@ class Shard:
         self._brokers: dict[str, Broker] = {}
 
     @property
-    def _history(self) -> int:
-        """How many records of each kind are kept here: its part of HISTORY_LENGTH."""
+    def history(self) -> int:
+        """How many records of each kind are kept here of a queue: its part of HISTORY_LENGTH."""
         return -(-self.config.history_length // len(self._backend.shards))
 
     @cached_property
@@ -52,9 +52,12 @@ class Shard:
         """Return the transitions of a queue."""
         broker = self._brokers.get(queue)
         if broker is None:
-            keys = self.names.queue(queue)
-            broker = Broker(keys, self.config.group_name, self.channel, self._history, bool(self.names.tag))
-            self._brokers[queue] = broker
+            keys, config = self.names.queue(queue), self.config
+            sharded = bool(self.names.tag)
+            broker = Broker(keys, config.group_name, self.channel, self.history, sharded, config.enable_priority)
+            # The first one counts, for threads that came at once too. Tasks are sent together by broker: with two of a
+            # queue two calls of a batch would have one memo, and the second be answered with the first one's reply.
+            broker = self._brokers.setdefault(queue, broker)
         return broker
 
 
@@ -126,21 +129,31 @@ class Backend:
     def send(self, queue: str, items: Sequence[Item]) -> dict[int, Verdict] | None:
         """Send a chunk of items of one queue, each to its shard; return as `Producer.send` does.
 
-        Raises as that does; what was sent before is accepted.
+        Raises as that does. In a cluster `QueueUnavailable` names what was not sent as well: all others are accepted.
         """
         if len(self.shards) == 1:
             shard = self.shards[0]
             return shard.producer.send(shard.broker(queue), items)
+        verdicts: dict[int, Verdict] = {}
+        chunks = list(self._by_shard(items))
+        for at, (shard, numbers) in enumerate(chunks):
+            try:
+                said = shard.producer.send(shard.broker(queue), [items[n] for n in numbers])
+            except QueueUnavailable as error:
+                # Their order says nothing to the caller: it does not know which shard was asked when.
+                left = sorted(n for _, others in chunks[at:] for n in others)
+                raise QueueUnavailable([items[n].id for n in left], error.seconds, error.reason) from error
+            verdicts.update((numbers[n], verdict) for n, verdict in (said or {}).items())
+        return verdicts
+
+    def _by_shard(self, items: Sequence[Item]) -> Iterator[tuple[Shard, list[int]]]:
+        """Yield what travels together: a shard, and the numbers of items that it gets."""
         places: dict[Shard, list[int]] = {}
         for n, item in enumerate(items):
             places.setdefault(self.shard_of(item.owner or item.id), []).append(n)
-        verdicts: dict[int, Verdict] = {}
         for shard, numbers in places.items():
             for start in range(0, len(numbers), ROUND):
-                chunk = numbers[start : start + ROUND]
-                said = shard.producer.send(shard.broker(queue), [items[n] for n in chunk])
-                verdicts.update((chunk[n], verdict) for n, verdict in (said or {}).items())
-        return verdicts
+                yield shard, numbers[start : start + ROUND]
 
     def server_of(self, names: Names) -> Server:
         """Return the server that keys of these names lie on."""

@@ -47,7 +47,8 @@ class Verdict(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The reply to a settle call: whether it was remembered, and which positions were gone (from 0).
+    """The reply to a settle call: whether it was remembered, whether anybody heard its events, and which positions were
+    gone (from 0).
 
     `refused`: nothing was written, because somebody listens and the batch had no notes.
     """
@@ -58,7 +59,7 @@ class Settled(NamedTuple):
     refused: bool = False
 
 
-class Letter(NamedTuple):
+class Replayable(NamedTuple):
     """A dead letter on its way back: what `replay` writes of it."""
 
     entry: str
@@ -92,10 +93,15 @@ class Broker:
     channel: str = "buraq_events"
     history: int = 10_000  # records of each kind that are kept
     sharded: bool = False  # whether the channel is a sharded one, as in a cluster
+    priorities: bool = True  # whether each has a stream, or all share one
 
     def script(self, name: str) -> Script:
         """Return a transition as this queue runs it."""
         return load(name, self.sharded)
+
+    def letter_of(self, priority: str) -> str:
+        """Return the letter of the stream that tasks of a priority go to."""
+        return PRIORITIES.get(priority, NORMAL) if self.priorities else NORMAL
 
     def listeners(self) -> list[tuple[Argument, ...]]:
         """Return the commands that count who listens to the events: by the name of the channel, and by patterns."""
@@ -201,11 +207,17 @@ class Broker:
         args += self._columns(batch)
         args += [delivery.outcome.delay_ms for delivery in batch]
         args += [delivery.outcome.payload for delivery in batch]
-        args += [scheduled_place(delivery) for delivery in batch]
+        args += [self._scheduled_place(delivery) for delivery in batch]
         args += [delivery.record or "" for delivery in batch]
         kept = [self.keys.statistics, self.keys.histories["f"], self.keys.finished]
         keys = [*self._settle_keys(batch, worker), self.keys.scheduled, self.keys.tasks, *kept]
         return self.script("retry")(keys, args)
+
+    def _scheduled_place(self, delivery: Delivery) -> str:
+        """Return what the index says of a delivery that waits for its time: what its next entry must carry."""
+        letter = self.letter_of(delivery.task.priority if delivery.task else "")
+        attempts = delivery.attempts.decode(errors="replace")
+        return f"{SCHEDULED}{letter}{'k' if delivery.claimed else '-'}{delivery.deaths}{attempts}"
 
     def _bury(self, batch: Sequence[Delivery], worker: str, number: int, part: int, sums: str) -> Call:
         keys = [*self._settle_keys(batch, worker), self.keys.dlq, self.keys.groups]
@@ -291,7 +303,7 @@ class Broker:
 
     # -- dead letters
 
-    def replay(self, letters: Sequence[Letter]) -> Call:
+    def replay(self, letters: Sequence[Replayable]) -> Call:
         """Put dead letters back into their streams."""
         keys = [self.keys.dlq, *self.keys.by_priority, self.keys.index, self.keys.groups]
         args: list[Argument] = [self.channel, self._queue, KEY_LIFE_MS]
@@ -300,7 +312,7 @@ class Broker:
             if letter.task.idempotency_key:
                 keys.append(self.keys.owner(letter.task.idempotency_key))
                 owner = len(keys)
-            stream = 1 + int(_STREAM[PRIORITIES.get(letter.task.priority, NORMAL)])
+            stream = 1 + int(_STREAM[self.letter_of(letter.task.priority)])
             args += (letter.entry, letter.task.id, stream, letter.payload, owner, letter.attempts, letter.group)
         return self.script("replay")(keys, args)
 
@@ -308,14 +320,6 @@ class Broker:
         """Delete dead letters: entry, task id and group of each."""
         keys = [self.keys.dlq, self.keys.index, self.keys.groups]
         return self.script("purge")(keys, [word for letter in letters for word in letter])
-
-
-def scheduled_place(delivery: Delivery) -> str:
-    """Return what the index says of a delivery that waits for its time: what its next entry must carry."""
-    task = delivery.task
-    letter = PRIORITIES.get(task.priority, NORMAL) if task else NORMAL
-    attempts = delivery.attempts.decode(errors="replace")
-    return f"{SCHEDULED}{letter}{'k' if delivery.claimed else '-'}{delivery.deaths}{attempts}"
 
 
 def dead_letter(delivery: Delivery, outcome: Dead) -> list[Argument]:

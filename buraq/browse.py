@@ -16,6 +16,7 @@ from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
+from buraq.replies import checked, group_of, unix_ms
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
@@ -66,12 +67,21 @@ class Tasks:
             keys = [shard.names.queue(queue) for queue in queues]
             places = shard.server.shared.commands([("HGET", key.index, task_id) for key in keys])
             for key, place in zip(keys, places, strict=True):
-                known = isinstance(place, bytes) and place
-                found = self._at(Part(shard, key), task_id, place.decode()) if known else None
+                found = self._follow(Part(shard, key), task_id, place) if isinstance(place, bytes) else None
                 if found is not None:
                     return found
         ended = self.history.find(queues, task_id)
         return of_record(ended) if ended is not None else None
+
+    def _follow(self, part: Part, task_id: str, place: bytes) -> KnownTask | None:
+        """Return the task at the place that the index named, or wherever it has been moved since."""
+        while place:
+            found = self._at(part, task_id, place.decode(errors="replace"))
+            if found is not None:
+                return found
+            [now] = part.link.commands([("HGET", part.keys.index, task_id)])
+            place = now if isinstance(now, bytes) and now != place else b""
+        return None
 
     def _at(self, part: Part, task_id: str, place: str) -> KnownTask | None:
         """Return the task at the place that the index names, None when it is no longer there."""
@@ -91,7 +101,7 @@ class Tasks:
             return _dead(self._backend, part, of_entry(*body[0]))
         holder = pending[0] if isinstance(pending, list) and pending else None
         found, words = body[0]
-        return in_stream(keys, letter, found, words, holder, _ms(clock))
+        return in_stream(keys, letter, found, words, holder, unix_ms(clock))
 
     # -- lists
 
@@ -167,17 +177,13 @@ class Tasks:
         stream = keys.streams[letter]
         asked = [("XINFO", "GROUPS", stream), ("TIME",)]
         groups, clock = link.commands(asked)
-        delivered = "0-0"
-        for row in groups if isinstance(groups, list) else ():
-            facts = dict(zip(row[::2], row[1::2], strict=False))
-            if facts[b"name"] == self._group.encode():
-                delivered = facts[b"last-delivered-id"].decode()
+        delivered = group_of(groups, self._group).get(b"last-delivered-id", b"0-0").decode()
         start = max(after or "0-0", delivered, key=_order)
         while True:
-            [rows] = link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
-            for entry, fields in _checked(rows):
+            rows = link.command("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)
+            for entry, fields in rows:
                 start = entry.decode()
-                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, _ms(clock))
+                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, unix_ms(clock))
             if len(rows) < CHUNK:
                 return
 
@@ -194,7 +200,7 @@ class Tasks:
             for row, body in zip(rows, bodies, strict=True):
                 start = f"({row[0].decode()}"
                 fields = body[0][1] if isinstance(body, list) and body else []
-                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, _ms(clock))
+                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, unix_ms(clock))
             if len(rows) < CHUNK:
                 return
 
@@ -203,13 +209,13 @@ class Tasks:
         keys, link = part.keys, part.link
         score, skip = after or ("-inf", 0)
         while True:
-            asked = ("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
-            [rows] = link.commands([asked])
-            ids, dues = _checked(rows)[::2], _checked(rows)[1::2]
+            rows = link.command("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
+            ids, dues = rows[::2], rows[1::2]
             if not ids:
                 return
-            payloads, places = link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
-            for due, payload, place in zip(dues, _checked(payloads), _checked(places), strict=True):
+            asked = [("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)]
+            payloads, places = checked(link.commands(asked))
+            for due, payload, place in zip(dues, payloads, places, strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
                 task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
                 yield [score, skip], len(payload or b""), task
@@ -232,12 +238,6 @@ def _dead(backend: Backend, part: Part, letter: DeadLetter) -> KnownTask | None:
     return of_letter(part.keys, letter)
 
 
-def _checked(reply: Any) -> list[Any]:
-    if isinstance(reply, Exception):
-        raise reply
-    return list(reply)
-
-
 def _size(words: list[bytes]) -> int:
     return sum(map(len, words))
 
@@ -245,7 +245,3 @@ def _size(words: list[bytes]) -> int:
 def _order(entry: str) -> tuple[int, int]:
     ms, _, seq = entry.partition("-")
     return int(ms), int(seq or 0)
-
-
-def _ms(clock: Any) -> int:
-    return int(clock[0]) * 1000 + int(clock[1]) // 1000

@@ -26,7 +26,7 @@ _EACH = 0.5  # seconds that one node has for its answer
 _AGAIN = 0.1  # seconds between two questions, however many connections are in doubt
 _BANDS = 256  # into which the slots are cut, so that shards lie evenly among them
 
-Place = tuple[str, int]
+Node = tuple[str, int]  # host and port
 
 
 def tag_of(stream_name: str, shard: int) -> str:
@@ -51,30 +51,30 @@ def tag_of(stream_name: str, shard: int) -> str:
 class Cluster:
     """Which node serves which slot, as one of the nodes said; asked again when somebody was sent elsewhere."""
 
-    def __init__(self, places: Sequence[Place], kind: type[Any], options: dict[str, Any]) -> None:
+    def __init__(self, nodes: Sequence[Node], kind: type[Any], options: dict[str, Any]) -> None:
         """`kind` and `options` make the redis-py connections to the nodes."""
-        self._configured = tuple(places)
+        self._configured = tuple(nodes)
         self._kind = kind
         self.options = options
         self._options = {**options, "protocol": 2, "retry": Retry(NoBackoff(), 0), "decode_responses": True}
-        self._rows: list[tuple[int, int, Place]] = []  # first slot, last slot, and the master of both
-        self._nodes: tuple[Place, ...] = self._configured  # to be asked, in this order
+        self._rows: list[tuple[int, int, Node]] = []  # first slot, last slot, and the master of both
+        self._nodes: tuple[Node, ...] = self._configured  # to be asked, in this order
         self._in_doubt = True
         self._asked_at = 0.0
-        self._links: dict[tuple[str, Place], SharedLink] = {}
+        self._links: dict[tuple[str, Node], SharedLink] = {}
 
     def __str__(self) -> str:
         return f"the cluster of {','.join(f'{host}:{port}' for host, port in self._configured)}"
 
-    def owner(self, slot: int, seconds: float = 2.0) -> Place:
+    def owner(self, slot: int, seconds: float = 2.0) -> Node:
         """Return the node that serves a slot, after `seconds` at most. Raises a redis-py `ConnectionError`."""
         if not self._rows or (self._in_doubt and time.monotonic() - self._asked_at > _AGAIN):
             self._asked_at = time.monotonic()
             self._in_doubt = False
             self._look(seconds)
-        for first, last, place in self._rows:
+        for first, last, node in self._rows:
             if first <= slot <= last:
-                return place
+                return node
         self._in_doubt = True
         raise RedisConnectionError(f"no node of {self} serves slot {slot}")
 
@@ -86,42 +86,42 @@ class Cluster:
         """Ask one node after the other, another one first each time: what one says may be old."""
         until = time.monotonic() + seconds
         troubles: list[str] = []
-        for place in self._nodes:
+        for node in self._nodes:
             left = until - time.monotonic()
             if left <= 0:
                 break
             try:
-                rows = list(self._ask(place, min(_EACH, left)))
+                rows = list(self._ask(node, min(_EACH, left)))
             except (RedisError, OSError) as error:
                 troubles.append(str(error))
                 continue
             if rows:
                 known = dict.fromkeys((*(owner for _, _, owner in rows), *self._configured))
                 self._rows = rows
-                self._nodes = (*(one for one in known if one != place), place)
+                self._nodes = (*(one for one in known if one != node), node)
                 return
-            troubles.append(f"{place[0]}:{place[1]} knows of no slots")
+            troubles.append(f"{node[0]}:{node[1]} knows of no slots")
         self._in_doubt = True
         self._nodes = (*self._nodes[1:], self._nodes[0])
         raise RedisConnectionError(f"no node of {self} answers: {'; '.join(troubles)}")
 
-    def _ask(self, place: Place, seconds: float) -> Iterator[tuple[int, int, Place]]:
-        connection = open_to(self._kind, place, seconds, **self._options)
+    def _ask(self, node: Node, seconds: float) -> Iterator[tuple[int, int, Node]]:
+        connection = open_to(self._kind, node, seconds, **self._options)
         try:
             connection.send_command("CLUSTER", "SLOTS")
             for first, last, master, *_ in connection.read_response():
                 # A node that does not know its own name means: where you have asked.
-                yield first, last, (master[0] or place[0], int(master[1]))
+                yield first, last, (master[0] or node[0], int(master[1]))
         finally:
             connection.disconnect()
 
     def link(self, purpose: str, slot: int) -> SharedLink:
         """Return the link to the node that serves a slot which all shards there have in common for a purpose."""
-        place = self.owner(slot)
-        link = self._links.get((purpose, place))
+        node = self.owner(slot)
+        link = self._links.get((purpose, node))
         if link is None:
-            options = {**self.options, "host": place[0], "port": place[1]}
-            link = self._links[purpose, place] = SharedLink(Server(self._kind, options))
+            options = {**self.options, "host": node[0], "port": node[1]}
+            link = self._links[purpose, node] = SharedLink(Server(self._kind, options))
         return link
 
     def forget(self) -> None:
@@ -146,7 +146,7 @@ class Owner:
     def __str__(self) -> str:
         return str(self._cluster)
 
-    def locate(self, seconds: float) -> Place:
+    def locate(self, seconds: float) -> Node:
         """Return where it is."""
         return self._cluster.owner(self._slot, seconds)
 
@@ -198,5 +198,5 @@ def cluster_of(server: Server, config: Config) -> Cluster:
     """Return the cluster of REDIS_ADDRS. How to connect to its nodes is said by REDIS_URL; where they are is not."""
     options = {key: value for key, value in server.options.items() if key not in ("host", "port", "path")}
     found = [host_and_port(node) for node in config.redis_addrs]
-    places = [(place[0], place[1] or 6379) for place in found if place is not None]
-    return Cluster(places, server.kind, options)
+    nodes = [(node[0], node[1] or 6379) for node in found if node is not None]
+    return Cluster(nodes, server.kind, options)

@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from buraq.lookup import Directory, NotHere, looking_up, not_here
+from buraq.replies import checked
 from buraq.scripts import Argument, Call
 from buraq.wire import Wire
 
@@ -192,6 +193,11 @@ class SharedLink:
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply, and as `Link.commands` does."""
         return self._ask(lambda link: link.call(call))
+
+    def command(self, *words: Argument) -> Any:
+        """Send one command and return its reply. Raises its error reply, and as `Link.commands` does."""
+        [reply] = checked(self.commands([words]))
+        return reply
 
     def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands in one go, as `Link.commands`."""

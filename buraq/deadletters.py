@@ -10,8 +10,8 @@ from typing import NamedTuple
 import ujson
 
 from buraq.backend import Backend, Shard
-from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
-from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
+from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Replayable
+from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
 
@@ -86,21 +86,18 @@ class ShardLetters:
         self._link = shard.server.shared
 
     def __len__(self) -> int:
-        [length] = self._link.commands([("XLEN", self._broker.keys.dlq)])
-        return int(length) if isinstance(length, int) else 0
+        return int(self._link.command("XLEN", self._broker.keys.dlq))
 
     def page(self, after: str = "-", limit: int = PAGE, until: str = "+") -> list[DeadLetter]:
         """Return at most `limit` dead letters after the entry id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
-        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
-        if isinstance(rows, Exception):
-            raise rows
+        rows = self._link.command("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)
         return [of_entry(entry, fields) for entry, fields in rows]
 
     def all(self) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
-        [last] = self._link.commands([("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)])
-        if not isinstance(last, list) or not last:
+        last = self._link.command("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)
+        if not last:
             return
         after, until = "-", last[0][0].decode()
         while page := self.page(after, until=until):
@@ -108,26 +105,20 @@ class ShardLetters:
             after = page[-1].entry
 
     def at(self, entry: str) -> DeadLetter | None:
-        """Return the dead letter with an entry id."""
+        """Return the dead letter with an entry id; None for what is no entry id, too."""
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
         return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
+
+    def of_task(self, task_id: str) -> DeadLetter | None:
+        """Return the dead letter of a task."""
+        place = self._link.command("HGET", self._broker.keys.index, task_id)
+        return self.at(place[1:].decode()) if place and place.startswith(b"d") else None
 
     def groups(self) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
-        [rows] = self._link.commands([("HGETALL", self._broker.keys.groups)])
-        if isinstance(rows, Exception):
-            raise rows
+        rows = self._link.command("HGETALL", self._broker.keys.groups)
         said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
         return [_counted(name, said) for name in said if ":" not in name]
-
-    def get(self, entry_or_id: str) -> DeadLetter | None:
-        """Return one dead letter, by its entry id or its task's id."""
-        entry = entry_or_id
-        [place] = self._link.commands([("HGET", self._broker.keys.index, entry_or_id)])
-        if isinstance(place, bytes) and place.startswith(b"d"):
-            entry = place[1:].decode()
-        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
-        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
@@ -136,10 +127,11 @@ class ShardLetters:
         """
         readable = [(letter, letter.task) for letter in letters if letter.task is not None]
         replayed = owned = 0
-        batch: list[Letter] = []
+        batch: list[Replayable] = []
         size = 0
         for letter, task in readable:
-            again = Letter(letter.entry, task, recode(task, current_retries=0, error=""), letter.attempts, letter.group)
+            payload = recode(task, current_retries=0, error="")
+            again = Replayable(letter.entry, task, payload, letter.attempts, letter.group)
             if batch and (len(batch) == REPLAY_BATCH or size + len(again.payload) > BATCH_BYTES):
                 sent, kept = self._send(batch)
                 replayed, owned, batch, size = replayed + sent, owned + kept, [], 0
@@ -150,7 +142,7 @@ class ShardLetters:
             replayed, owned = replayed + sent, owned + kept
         return Replayed(replayed, len(letters) - len(readable), owned)
 
-    def _send(self, batch: list[Letter]) -> tuple[int, int]:
+    def _send(self, batch: list[Replayable]) -> tuple[int, int]:
         refused = self._link.call(self._broker.replay(batch))
         words = [bytes(word) for word in refused[1::2]]
         return len(batch) - len(words), words.count(b"OWNED")
@@ -232,12 +224,12 @@ class DeadLetters:
         return list(found.values())
 
     def get(self, entry_or_id: str) -> DeadLetter | None:
-        """Return one dead letter, by its entry or its task's id."""
+        """Return one dead letter, by its task's id or its entry."""
         for number, shard in enumerate(self._shards):
-            found = shard.get(entry_or_id.removeprefix(f"{number}/"))
+            found = shard.of_task(entry_or_id)
             if found is not None:
                 return next(self._marked(number, (found,)))
-        return None
+        return self.at(entry_or_id)
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.
@@ -325,14 +317,13 @@ def of_fields(entry: str, said: dict[bytes, bytes]) -> DeadLetter:
     def text(name: bytes) -> str:
         return said.get(name, b"").decode(errors="replace")
 
-    died, deaths = text(b"died_at"), text(b"deaths")
     return DeadLetter(
         entry=entry,
         reason=text(b"reason"),
-        died_at_ms=int(died) if died.isdigit() else int(entry.split("-")[0]),
+        died_at_ms=whole_number(said.get(b"died_at", b""), int(entry.split("-")[0])),
         error=text(b"error"),
         traceback=text(b"traceback"),
-        deaths=int(deaths) if deaths.isdigit() else 0,
+        deaths=whole_number(said.get(DEATHS, b"")),
         raw=raw,
         task=task,
         attempts=said.get(ATTEMPTS, b"") if task is not None else b"",

@@ -8,10 +8,10 @@ from typing import Any
 
 from buraq.backend import Backend
 from buraq.broker import Item
-from buraq.keys import DEFAULT_QUEUE, NORMAL, PRIORITIES
+from buraq.keys import DEFAULT_QUEUE
 from buraq.options import Options
 from buraq.retry import seconds
-from buraq.task import Ids, Template, timestamp
+from buraq.template import Ids, Template, timestamp
 
 _ids = Ids()
 os.register_at_fork(after_in_child=_ids.reseed)
@@ -41,7 +41,7 @@ class Envelope:
         if timeout is not None:
             more["timeout"] = round(seconds(timeout) * 1e9)
         self._template = Template(task_type, more, config.max_payload_bytes)
-        self._letter = PRIORITIES[priority] if config.enable_priority else NORMAL
+        self._letter = self.broker.letter_of(priority)
         self._options = options
         self._owner = options.idempotency_key or ""
 

@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+_WHERE = "REDIS_URL, REDIS_ADDR, REDIS_SENTINELS or REDIS_ADDRS"  # what says where the server is
+
 
 def close_match(name: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that was probably meant by `name`, or None."""
@@ -129,7 +131,7 @@ class QueueUnavailable(BuraqError):
         self.seconds = seconds
         self.reason = reason
         what = "task" if len(self.task_ids) == 1 else f"{len(self.task_ids)} tasks:"
-        cause = f" ({reason.rstrip('.')}; do REDIS_URL or REDIS_ADDR point to it?)" if reason else ""
+        cause = f" ({reason.rstrip('.')}; do {_WHERE} point to it?)" if reason else ""
         super().__init__(
             f"the server did not answer within {seconds:g}s (ENQUEUE_TIMEOUT){cause}; "
             f"{what} {_listed(self.task_ids, 3)} may or may not have been accepted: "
@@ -142,9 +144,7 @@ class ServerUnreachable(BuraqError):
 
     def __init__(self, address: str, reason: str = "") -> None:
         cause = f" ({reason})" if reason else ""
-        super().__init__(
-            f"cannot reach Redis at {address}{cause}: is it running, and do REDIS_URL or REDIS_ADDR point to it?"
-        )
+        super().__init__(f"cannot reach Redis at {address}{cause}: is it running, and do {_WHERE} point to it?")
         self.address = address
         self.reason = reason
 

@@ -70,7 +70,7 @@ def parse(raw: bytes) -> Event | None:
         return None
     missing = {name: "" for name in ("task_id", "worker_id") if name not in members}
     if missing or "\n" in text or "\r" in text:
-        text = ujson.dumps({**members, **missing}, ensure_ascii=False, escape_forward_slashes=False)
+        text = ujson.dumps({**members, **missing}, escape_forward_slashes=False)  # in ASCII: half a surrogate pair too
     at = members.get("at")
     return Event(at if type(at) is int else None, text, members["type"])
 
@@ -190,6 +190,8 @@ class Feed:
     anybody hears events, publishing them costs every worker.
     """
 
+    _command = "SUBSCRIBE"
+
     def __init__(self, server: Server, channel: str, size: int = RING_SIZE, linger: float = LINGER) -> None:
         self.ring = EventRing(size)
         self.news = threading.Condition()  # guards all that follows, and the ring
@@ -280,7 +282,7 @@ class Feed:
                 self._listen()
             except (RedisError, *Unreachable) as error:
                 if not self._closed:
-                    said = str(explained(error, ("SUBSCRIBE",)))
+                    said = str(explained(error, (self._command,)))
                     _log.warning("event subscription lost", extra={"error": said})
             with self.news:
                 self._broken = self._broken or self._live
@@ -295,7 +297,7 @@ class Feed:
         """Subscribe and take in messages until it is over. Raises when the connection breaks."""
         connection = self._server.connection(ANSWER_TIMEOUT)
         try:
-            connection.send_command("SUBSCRIBE", self._channel)
+            connection.send_command(self._command, self._channel)
             connection.read_response()
             with self.news:
                 if self._broken:

@@ -93,7 +93,7 @@ class TaskFunction(Generic[P, R]):
         Raises `TypeError` when the function could not be called with them, `PayloadError` when one of them is not
         JSON: nothing is sent then. Raises `QueueUnavailable` when the server does not answer within ENQUEUE_TIMEOUT:
         the task may have been accepted, and enqueueing again with the same id is safe. Raises `EnqueueError` when the
-        server refuses it.
+        server refuses it, and `ConfigError` for a setting that is wrong.
         """
         return self.app.send(self._envelope_now(), self._binder.bind(args, kwargs))
 
@@ -127,7 +127,7 @@ class TaskFunction(Generic[P, R]):
         return self.with_options({name: value for name, value in locals().items() if name != "self"})
 
     def with_options(self, given: Mapping[str, Any]) -> TaskFunction[P, R]:
-        """Return the same task function with other options; None is one that was not given."""
+        """Return the same task function with other options; None is one that was not given. Raises as `options`."""
         other = object.__new__(TaskFunction)
         other.__dict__.update(self.__dict__)
         other._defaults = self._defaults.but(**{name: value for name, value in given.items() if value is not None})
@@ -137,8 +137,11 @@ class TaskFunction(Generic[P, R]):
     def enqueue_many(self, payloads: Iterable[Mapping[str, Any]]) -> list[TaskHandle]:
         """Have a worker call the function once for each mapping of arguments, and return the handles in that order.
 
-        All are checked before any is sent. Raises as `enqueue` does; when the server fails midway, `QueueUnavailable`
-        names the tasks that may not have been accepted, and all before them were.
+        All are checked before any is sent. Raises as `enqueue` does, and `ValueError` when the options name an id or an
+        idempotency key. When the server fails midway, `QueueUnavailable` names the tasks that may not have been
+        accepted, and all before them were; in a cluster it names what was not sent as well, and all others were.
+        `EnqueueError` names one that the server refused: what was sent with it or before it may be accepted, the rest
+        was not sent.
         """
         if self._defaults.id is not None or self._defaults.idempotency_key is not None:
             raise ValueError("enqueue_many() sends many tasks: they cannot all have one id or idempotency_key")

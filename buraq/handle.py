@@ -12,7 +12,11 @@ from buraq.inspector import Inspector
 
 
 class TaskHandle:
-    """A task that the server has. `created` is False when it was there before: same id, or same idempotency key."""
+    """A task that the server has. `created` is False when it was there before: same id, or same idempotency key.
+
+    What it is asked raises one of `connection.Unreachable` when the server is away, and a `redis.ResponseError` when
+    that refuses; each answer is waited for at most 5 seconds.
+    """
 
     __slots__ = ("_backend", "_owner", "created", "id", "queue", "type")
 
@@ -36,18 +40,18 @@ class TaskHandle:
         return Inspector(self._backend).cancel(self.queue, self.id) == "CANCELLED"
 
     def result(self, timeout: float = 0.0) -> Any:
-        """Return what the task returned, for a task type with `keep_result=True`, waiting up to `timeout` seconds.
+        """Return what the task returned, read from JSON, for a task type with `keep_result=True`.
 
-        Raises `TimeoutError` when there is none: the task has not ended, died, returned None, or its result has
-        expired.
+        Waits up to `timeout` seconds, looking at growing intervals of 5 to 250 ms. Raises `TimeoutError` when there is
+        none: the task has not ended, died, returned None, or its result has expired.
         """
         shard = self._backend.shard_of(self._owner or self.id)
         key = shard.names.queue(self.queue).result(self.id)
         deadline = time.monotonic() + timeout
         pause = 0.005
         while True:
-            [raw] = shard.server.shared.commands([("GET", key)])
-            if isinstance(raw, bytes):
+            raw = shard.server.shared.command("GET", key)
+            if raw is not None:
                 return ujson.loads(raw)
             if time.monotonic() + pause > deadline:
                 raise TimeoutError(f"task {self.id} left no result within {timeout:g}s; its state is {self.state()}")

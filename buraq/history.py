@@ -87,13 +87,12 @@ class History:
         letters = [letter for letter, name in HISTORIES.items() if state in (None, name)]
         spans = [_span(shard, queues, letters) for shard in self._backend.shards]
         known = [span.oldest_ms for span in spans if span.oldest_ms is not None]
-        length = self._backend.config.history_length * len(spans) * len(queues) * len(letters)
-        kept = sum(span.kept for span in spans)
+        length, kept = sum(span.length for span in spans), sum(span.kept for span in spans)
         return Span(length, kept, min(known, default=None), any(span.sampled for span in spans))
 
 
 def _span(shard: Shard, queues: Sequence[str], letters: Sequence[str]) -> Span:
-    """Return how much some histories of these queues hold at a shard; how much they may is not said."""
+    """Return how much some histories of these queues hold at a shard."""
     keys, link = [shard.names.queue(queue) for queue in queues], shard.server.shared
     streams = [key.histories[letter] for key in keys for letter in letters]
     lengths = link.commands([("XLEN", stream) for stream in streams])
@@ -108,7 +107,8 @@ def _span(shard: Shard, queues: Sequence[str], letters: Sequence[str]) -> Span:
         for raw, since in zip(counted, completed, strict=True)
         if isinstance(raw, bytes) and since is not None
     )
-    return Span(0, sum(n for n in lengths if isinstance(n, int)), min(known, default=None), sampled)
+    kept = sum(n for n in lengths if isinstance(n, int))
+    return Span(shard.history * len(streams), kept, min(known, default=None), sampled)
 
 
 def _left_out(raw: bytes, second: int, since_ms: int) -> bool:

@@ -16,7 +16,6 @@ from buraq.shard_inspector import (
     ShardInspector,
     WorkerProcess,
 )
-from buraq.task import Task
 
 __all__ = ["RATE_SECONDS", "Inspector", "QueueCounts", "QueuePace", "WorkerProcess"]
 
@@ -72,11 +71,6 @@ class Inspector:
         """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
         states = (shard.state(queue, task_id) for shard in self._likely_first(task_id))
         return next((state for state in states if state is not None), None)
-
-    def task(self, queue: str, task_id: str) -> Task | None:
-        """Return a task as it is written now, None when it is nowhere or cannot be read."""
-        tasks = (shard.task(queue, task_id) for shard in self._likely_first(task_id))
-        return next((task for task in tasks if task is not None), None)
 
     def cancel(self, queue: str, task_id: str, attempts: bytes = b"", deaths: int = 0) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN.

@@ -9,7 +9,7 @@ from buraq import attempts as attempts_of
 from buraq.deadletters import DeadLetter
 from buraq.history import Ended
 from buraq.keys import LETTERS, QueueKeys
-from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode
+from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, whole_number
 
 LINES = dict(zip(LETTERS, ("suspects", "front", "high", "normal", "low"), strict=True))
 
@@ -53,7 +53,6 @@ def in_stream(
     if holder is not None:
         since, worker = now_ms - int(holder[2]), holder[1].decode(errors="replace")
         waited = max(0, since - added)
-    deaths = fields.get(DEATHS, b"0")
     return KnownTask(
         task=task,
         queue=keys.name,
@@ -61,7 +60,7 @@ def in_stream(
         since_ms=since,
         worker=worker,
         waited_ms=waited,
-        deaths=int(deaths) if deaths.isdigit() else 0,
+        deaths=whole_number(fields.get(DEATHS, b"")),
         attempts=kept,
         attempts_left_out=left_out,
         error=task.error,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from buraq.backend import Backend, Part
 from buraq.keys import HIGH, LOW, NORMAL
+from buraq.replies import group_of
 
 _PAGE = 500
 
@@ -46,21 +47,18 @@ class _Part:
         found = {}
         for stream in self._streams:
             length, groups = self._link.commands([("XLEN", stream), ("XINFO", "GROUPS", stream)])
-            for row in groups if isinstance(groups, list) else ():
-                facts = dict(zip(row[::2], row[1::2], strict=False))
-                lag = facts.get(b"lag")
-                if facts[b"name"] == self._group.encode() and isinstance(lag, int):
-                    left = length - int(facts[b"pending"]) - lag
-                    if left > 0:
-                        found[stream] = left
+            group = group_of(groups, self._group)
+            if isinstance(length, int) and isinstance(group.get(b"lag"), int):
+                left = length - int(group[b"pending"]) - group[b"lag"]
+                if left > 0:
+                    found[stream] = left
         return found
 
     def delete(self) -> int:
         deleted = 0
         for stream in self.count():
             for acked in self._acked(stream):
-                [count] = self._link.commands([("XDEL", stream, *acked)])
-                deleted += count if isinstance(count, int) else 0
+                deleted += self._link.command("XDEL", stream, *acked)
         return deleted
 
     def _acked(self, stream: str) -> Iterator[list[bytes]]:
@@ -68,8 +66,8 @@ class _Part:
         last = self._last_delivered(stream)
         start = b"-"
         while True:
-            [rows] = self._link.commands([("XRANGE", stream, start, last, "COUNT", _PAGE)])
-            if not isinstance(rows, list) or not rows:
+            rows = self._link.command("XRANGE", stream, start, last, "COUNT", _PAGE)
+            if not rows:
                 return
             ids = [row[0] for row in rows]
             # Asked after the page was read: what is not pending now, though delivered, was acked.
@@ -80,13 +78,15 @@ class _Part:
             start = b"(" + ids[-1]
 
     def _pending(self, stream: str, first: bytes, last: bytes) -> set[bytes]:
-        [rows] = self._link.commands([("XPENDING", stream, self._group, first, last, _PAGE)])
-        return {row[0] for row in rows} if isinstance(rows, list) else set()
+        """Return all that is pending from one entry to another: more than a page where bodies were deleted."""
+        found: set[bytes] = set()
+        while True:
+            rows = self._link.command("XPENDING", stream, self._group, first, last, _PAGE)
+            found.update(row[0] for row in rows)
+            if len(rows) < _PAGE:
+                return found
+            first = b"(" + rows[-1][0]
 
     def _last_delivered(self, stream: str) -> bytes:
         [groups] = self._link.commands([("XINFO", "GROUPS", stream)])
-        for row in groups:
-            facts = dict(zip(row[::2], row[1::2], strict=False))
-            if facts[b"name"] == self._group.encode():
-                return bytes(facts[b"last-delivered-id"])
-        return b"0-0"
+        return bytes(group_of(groups, self._group).get(b"last-delivered-id", b"0-0"))

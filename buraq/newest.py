@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from buraq.connection import SharedLink
+from buraq.replies import checked
 
 CHUNK = 100  # entries that are read of a stream at once
 
@@ -82,15 +83,9 @@ def _read(streams: Streams, ends: Mapping[str, str], parts: list[str], count: in
     for part in parts:
         together.setdefault(streams[part][0], []).append(part)
     for link, names in together.items():
-        replies = link.commands([("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names])
-        for part, reply in zip(names, replies, strict=True):
-            yield part, [_entry(part, *row) for row in _rows(reply)]
-
-
-def _rows(reply: Any) -> list[Any]:
-    if isinstance(reply, Exception):
-        raise reply
-    return list(reply)
+        asked = [("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names]
+        for part, rows in zip(names, checked(link.commands(asked)), strict=True):
+            yield part, [_entry(part, *row) for row in rows]
 
 
 def _entry(part: str, entry: bytes, words: list[bytes]) -> Entry:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from buraq.backend import Backend
 from buraq.connection import Unreachable
 from buraq.deadletters import DeadLetter, DeadLetters, Filter, ShardLetters
+from buraq.replies import checked, unix_ms
 
 _log = logging.getLogger(__name__)
 
@@ -101,13 +102,12 @@ class Operations:
 
     def get(self, operation_id: str) -> Operation | None:
         """Return an operation, None for one that is not remembered."""
-        [rows] = self._link.commands([("HGETALL", self._names.operation(operation_id))])
-        return _read(operation_id, rows)
+        return _read(operation_id, self._link.command("HGETALL", self._names.operation(operation_id)))
 
     def newest(self) -> list[Operation]:
         """Return the operations that are remembered, the newest first."""
-        [ids] = self._link.commands([("ZREVRANGE", self._names.operations, 0, SHOWN - 1)])
-        found = [self.get(one.decode()) for one in ids] if isinstance(ids, list) else []
+        ids = self._link.command("ZREVRANGE", self._names.operations, 0, SHOWN - 1)
+        found = [self.get(one.decode()) for one in ids]
         return [operation for operation in found if operation is not None]
 
     def stop(self, operation_id: str) -> None:
@@ -130,7 +130,7 @@ class Operations:
 
     def _take(self, operation_id: str) -> bool:
         words = ("SET", self._names.runner(operation_id), self._me, "PX", RUNNER_LIFE_MS, "NX")
-        return bool(self._checked([words])[0] == b"OK")
+        return bool(self._link.command(*words) == b"OK")
 
     def _run(self, operation_id: str) -> None:
         """Work on an operation until its end, or until the server is away: then somebody else goes on."""
@@ -227,29 +227,25 @@ class Operations:
 
     def _mine(self, operation_id: str) -> bool:
         """Whether nobody else has taken it over, as after a long sleep of this process."""
-        [holder] = self._link.commands([("GET", self._names.runner(operation_id))])
+        holder = self._link.command("GET", self._names.runner(operation_id))
         return holder is None or holder == self._me.encode()
 
     def _release(self, operation_id: str) -> None:
         try:
-            self._link.commands([("DEL", self._names.runner(operation_id))])
-        except Unreachable:
+            if self._mine(operation_id):  # else a third would begin beside whoever has taken it over
+                self._link.command("DEL", self._names.runner(operation_id))
+        except (RedisError, *Unreachable):
             return  # it ends by itself
 
     def _now_ms(self) -> int:
-        [clock] = self._link.commands([("TIME",)])
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000
+        return unix_ms(self._link.command("TIME"))
 
     def _checked(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        replies = self._link.commands(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+        return checked(self._link.commands(commands))
 
 
 def _read(operation_id: str, rows: Any) -> Operation | None:
-    if not isinstance(rows, list) or not rows:
+    if not rows:
         return None
     said: dict[str, Any] = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
     for name in (*COUNTS, "started_ms", "updated_ms", "ended_ms"):

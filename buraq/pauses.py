@@ -7,6 +7,7 @@ from typing import NamedTuple
 import ujson
 
 from buraq.backend import Backend
+from buraq.replies import unix_ms
 
 
 class Pause(NamedTuple):
@@ -30,15 +31,13 @@ class Pauses:
         """Return the paused queues by name, those too that only a part of a cluster has as paused."""
         found: dict[str, Pause] = {}
         for link, key in self._places:
-            [rows] = link.commands([("HGETALL", key)])
-            pairs = zip(rows[::2], rows[1::2], strict=True) if isinstance(rows, list) else ()
-            found = {name.decode(): _read(said) for name, said in pairs} | found
+            rows = link.command("HGETALL", key)
+            found = {name.decode(): _read(said) for name, said in zip(rows[::2], rows[1::2], strict=True)} | found
         return found
 
     def pause(self, queue: str, by: str = "") -> bool:
         """Pause a queue. Returns False when it was paused before; then nothing is written."""
-        [clock] = self._places[0][0].commands([("TIME",)])
-        said = ujson.dumps({"at": int(clock[0]) * 1000 + int(clock[1]) // 1000, "by": by})
+        said = ujson.dumps({"at": unix_ms(self._places[0][0].command("TIME")), "by": by})
         return self._everywhere("HSETNX", queue, said)
 
     def resume(self, queue: str) -> bool:
@@ -49,10 +48,7 @@ class Pauses:
         """Change each shard's key. Returns whether that has changed any. To be repeated when one was away."""
         changed = False
         for link, key in self._places:
-            [count] = link.commands([(command, key, *words)])
-            if isinstance(count, Exception):
-                raise count
-            changed = changed or bool(count)
+            changed = bool(link.command(command, key, *words)) or changed
         return changed
 
 

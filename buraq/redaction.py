@@ -49,7 +49,11 @@ class Redaction:
         return value
 
     def restore(self, edited: Any, stored: Any) -> Any:
-        """Return an edited value in which what still reads as hidden is what is stored."""
+        """Return an edited value in which what still reads as hidden is what is stored.
+
+        What belongs to nothing that is stored stays hidden: in a list from which some were taken an item has the
+        secrets of the one that reads the same, and never those of another one that had its place.
+        """
         if type(edited) is dict and type(stored) is dict:
             return {
                 name: stored[name]
@@ -58,8 +62,18 @@ class Redaction:
                 for name, item in edited.items()
             }
         if type(edited) is list and type(stored) is list:
-            return [self.restore(item, stored[n] if n < len(stored) else None) for n, item in enumerate(edited)]
+            shown = [self.hide(item)[0] for item in stored]
+            return [self.restore(item, _counterpart(n, item, edited, stored, shown)) for n, item in enumerate(edited)]
         return edited
+
+
+def _counterpart(n: int, item: Any, edited: list[Any], stored: list[Any], shown: list[Any]) -> Any:
+    """Return the stored item that an edited one was: the one that reads the same, else the one in its place."""
+    if n < len(shown) and item == shown[n]:
+        return stored[n]
+    if item in shown:
+        return stored[shown.index(item)]
+    return stored[n] if len(edited) == len(stored) else None
 
 
 def _plain(name: str) -> str:

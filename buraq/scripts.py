@@ -80,7 +80,7 @@ def load(name: str, sharded: bool = False) -> Script:
 
     `sharded` with its events on a sharded channel.
     """
-    source = complete(_read(name))
+    source = with_parts(_read(name))
     for plain, of_shard in _SHARDED if sharded else ():
         source = source.replace(plain, of_shard)
     return parse(name, source)
@@ -94,7 +94,7 @@ def name_of(sha: str) -> str:
     return _names.get(sha, sha)
 
 
-def complete(source: str) -> str:
+def with_parts(source: str) -> str:
     """Put the functions of `lua/parts/` that a header names ("Uses count, keep.") between header and body."""
     header, _, body = source.partition("\n\n")
     uses = _USES.search(header)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from redis.exceptions import NoPermissionError
 
 from buraq.backend import Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.records import write
+from buraq.replies import checked, group_of, unix_ms
 from buraq.statistics import NAMES, SECONDS, read
-from buraq.task import PAYLOAD, Task, Undecodable, decode, recode
+from buraq.task import PAYLOAD, Undecodable, decode
 
 RATE_SECONDS = 10
 MOST_TYPES = 1000
@@ -48,20 +52,31 @@ class QueuePace:
     next_due_ms: int | None
 
 
+class _Found(NamedTuple):
+    """A task where the index says that it is."""
+
+    state: str  # waiting, running, scheduled or dead
+    raw: bytes | None  # its JSON, None in an entry that has none
+
+
 class ShardInspector:
-    """Reads what one shard holds: on one server that is all."""
+    """Reads what one shard holds: on one server that is all.
+
+    Raises one of `connection.Unreachable` when it is away, and what the server answers where it refuses.
+    """
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self._link = shard.server.shared
 
     def _ask(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        return self._link.commands(commands) if commands else []
+        """Return the replies to commands none of which may be refused."""
+        return checked(self._link.commands(commands)) if commands else []
 
     def queues(self) -> list[str]:
         """Return the names of the queues that exist, the default one first."""
-        [names] = self._ask([("SMEMBERS", self._shard.names.queues)])
-        others = {name.decode() for name in names if isinstance(names, list | set)} - {DEFAULT_QUEUE}
+        names = self._link.command("SMEMBERS", self._shard.names.queues)
+        others = {name.decode() for name in names} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
     def counts(self, queue: str) -> QueueCounts:
@@ -70,9 +85,9 @@ class ShardInspector:
         streams = [keys.streams[letter] for letter in LETTERS]
         lengths = [("XLEN", stream) for stream in streams]
         groups = [("XINFO", "GROUPS", stream) for stream in streams]
-        replies = self._ask([*lengths, *groups, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
-        entries = [_number(reply) for reply in replies[:5]]
-        seen = [self._group(reply) for reply in replies[5:10]]
+        replies = self._link.commands([*groups, *lengths, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
+        seen = [self._group(reply) for reply in replies[:5]]
+        *entries, scheduled, dead, clock = checked(replies[5:])
         waiting = [max(0, length - pending) for length, (pending, _) in zip(entries, seen, strict=True)]
         heads = self._ask(
             [
@@ -81,26 +96,23 @@ class ShardInspector:
                 if left
             ]
         )
-        clock = replies[12]
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
-        added = [int(head[0][0].split(b"-")[0]) for head in heads if isinstance(head, list) and head]
+        added = [int(head[0][0].split(b"-")[0]) for head in heads if head]
         return QueueCounts(
             queue=queue,
             waiting=sum(waiting),
             running=sum(pending for pending, _ in seen),
-            scheduled=_number(replies[10]),
-            dead=_number(replies[11]),
-            oldest=max(0.0, (now_ms - min(added)) / 1000) if added else 0.0,
+            scheduled=scheduled,
+            dead=dead,
+            oldest=max(0.0, (unix_ms(clock) - min(added)) / 1000) if added else 0.0,
             waiting_by_stream=dict(zip(("suspects", "front", "high", "normal", "low"), waiting, strict=True)),
         )
 
     def _group(self, reply: Any) -> tuple[int, bytes]:
         """Return how many entries are pending in our group, and the last one that it delivered."""
-        for row in reply if isinstance(reply, list) else ():
-            facts = dict(zip(row[::2], row[1::2], strict=False))
-            if facts[b"name"] == self._shard.config.group_name.encode():
-                return int(facts[b"pending"]), facts[b"last-delivered-id"]
-        return 0, b"0-0"
+        if isinstance(reply, NoPermissionError):
+            raise reply
+        group = group_of(reply, self._shard.config.group_name)
+        return int(group.get(b"pending", 0)), group.get(b"last-delivered-id", b"0-0")
 
     def paces(self, queues: Sequence[str]) -> tuple[int, list[QueuePace]]:
         """Return the server's time in ms, and for each queue how fast it was in the last `RATE_SECONDS`."""
@@ -109,92 +121,91 @@ class ShardInspector:
             keys = self._shard.names.queue(queue)
             asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
             asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
-        clock, *replies = self._ask(asked)
+        clock, *replies = self._link.commands(asked)
         paces = []
         for raw, due in zip(replies[::2], replies[1::2], strict=True):
             slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, int(clock[0]) - 1, RATE_SECONDS)
             rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
             paces.append(QueuePace(rates, int(float(due[1])) if isinstance(due, list) and due else None))
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000, paces
+        return unix_ms(clock), paces
 
     def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
-        clock, *replies = self._ask(
-            [("TIME",), *(("GET", self._shard.names.queue(queue).statistics) for queue in queues)]
-        )
-        raw = [reply if isinstance(reply, bytes) else b"" for reply in replies]
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000, raw
+        asked = [("TIME",), *(("GET", self._shard.names.queue(queue).statistics) for queue in queues)]
+        clock, *replies = self._link.commands(asked)
+        return unix_ms(clock), [reply if isinstance(reply, bytes) else b"" for reply in replies]
 
     def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
         """Return the task types that live worker processes know, by name, with the queues that those read."""
         keys = [self._shard.names.queue(queue) for queue in queues]
-        [clock] = self._ask([("TIME",)])
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        now_ms = unix_ms(self._link.command("TIME"))
         rows = self._ask([("ZRANGEBYSCORE", key.types, f"({now_ms}", "+inf", "LIMIT", 0, MOST_TYPES) for key in keys])
         found: dict[str, list[str]] = {}
         for queue, names in zip(queues, rows, strict=True):
-            for name in names if isinstance(names, list) else ():
+            for name in names:
                 found.setdefault(name.decode(errors="replace"), []).append(queue)
         return dict(sorted(found.items())[:MOST_TYPES])
 
-    def where(self, keys: QueueKeys, task_id: str) -> tuple[str, bytes] | None:
-        """Return the place letter and the entry id of a task, None when the index does not know it."""
-        [place] = self._ask([("HGET", keys.index, task_id)])
-        return (place[:1].decode(), place[1:]) if isinstance(place, bytes) else None
+    def _find(self, queue: str, task_id: str) -> _Found | None:
+        """Return a task, None when it is nowhere.
+
+        One that was moved since the index was asked, as when it came due, is looked for again: it has not ended.
+        """
+        keys = self._shard.names.queue(queue)
+        before: bytes | None = None
+        while True:
+            place = self._link.command("HGET", keys.index, task_id)
+            if not place or place == before:
+                return None
+            found = self._at(keys, task_id, place[:1].decode(errors="replace"), place[1:])
+            if found is not None:
+                return found
+            before = place
+
+    def _at(self, keys: QueueKeys, task_id: str, letter: str, entry: bytes) -> _Found | None:
+        """Return a task at its place, None when it is not there."""
+        if letter == SCHEDULED:
+            due, raw = self._ask([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
+            return _Found("scheduled", raw) if due is not None else None
+        stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
+        if stream is None:
+            return None
+        group = self._shard.config.group_name
+        asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, group, entry, entry, 1)]
+        body, pending = self._link.commands(asked)
+        if not isinstance(body, list) or not body:
+            return None
+        fields = body[0][1]
+        raw = dict(zip(fields[::2], fields[1::2], strict=False)).get(PAYLOAD)
+        if letter == DEAD:
+            return _Found("dead", raw)
+        # Without a group nothing runs yet, and the answer is an error.
+        return _Found("running" if isinstance(pending, list) and pending else "waiting", raw)
 
     def state(self, queue: str, task_id: str) -> str | None:
         """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""
-        keys = self._shard.names.queue(queue)
-        place = self.where(keys, task_id)
-        if place is None:
-            return None
-        letter, entry = place
-        if letter == SCHEDULED:
-            [due] = self._ask([("ZSCORE", keys.scheduled, task_id)])
-            return "scheduled" if due is not None else None
-        stream = keys.dlq if letter == DEAD else keys.streams[letter]
-        group = self._shard.config.group_name
-        body, pending = self._ask([("XRANGE", stream, entry, entry), ("XPENDING", stream, group, entry, entry, 1)])
-        if not isinstance(body, list) or not body:
-            return None
-        if letter == DEAD:
-            return "dead"
-        return "running" if isinstance(pending, list) and pending else "waiting"
-
-    def task(self, queue: str, task_id: str) -> Task | None:
-        """Return a task as it is written now, None when it is nowhere or cannot be read."""
-        keys = self._shard.names.queue(queue)
-        place = self.where(keys, task_id)
-        if place is None:
-            return None
-        letter, entry = place
-        if letter == SCHEDULED:
-            [raw] = self._ask([("HGET", keys.tasks, task_id)])
-        else:
-            stream = keys.dlq if letter == DEAD else keys.streams[letter]
-            [body] = self._ask([("XRANGE", stream, entry, entry)])
-            fields = body[0][1] if isinstance(body, list) and body else []
-            raw = dict(zip(fields[::2], fields[1::2], strict=False)).get(PAYLOAD)
-        try:
-            return decode(raw) if isinstance(raw, bytes) else None
-        except Undecodable:
-            return None
+        found = self._find(queue, task_id)
+        return found.state if found is not None else None
 
     def cancel(self, queue: str, task_id: str, attempts: bytes = b"", deaths: int = 0) -> str:
         """Take back a task that has not started. Returns CANCELLED, RUNNING, DEAD or UNKNOWN."""
-        task = self.task(queue, task_id)
-        kept = write(recode(task), task, "", deaths, attempts) if task else ""
-        call = self._shard.broker(queue).cancel(task_id, task.idempotency_key if task else "", kept)
-        return str(self._link.call(call).decode())
+        found = self._find(queue, task_id)
+        owner = kept = ""
+        if found is not None and found.raw is not None:
+            with suppress(Undecodable):
+                task = decode(found.raw)
+                owner, kept = task.idempotency_key, write(found.raw, task, "", deaths, attempts)
+        return str(self._link.call(self._shard.broker(queue).cancel(task_id, owner, kept)).decode())
 
     def workers(self, queues: Sequence[str]) -> list[WorkerProcess]:
         """Return the worker processes of queues, the lost ones of the last minutes too."""
         all_keys = [self._shard.names.queue(name) for name in queues]
-        replies = self._ask([("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)])
-        now_ms = int(replies[0][0]) * 1000 + int(replies[0][1]) // 1000
+        asked = [("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)]
+        clock, *leases = self._ask(asked)
+        now_ms = unix_ms(clock)
         expiry: dict[str, float] = {}
         held: dict[str, list[QueueKeys]] = {}
-        for keys, rows in zip(all_keys, replies[1:], strict=True):
+        for keys, rows in zip(all_keys, leases, strict=True):
             for name, score in zip(rows[::2], rows[1::2], strict=False):
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
                 held.setdefault(name.decode(), []).append(keys)
@@ -207,6 +218,3 @@ class ShardInspector:
             found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in held[name]), expiry[name]))
         return found
 
-
-def _number(reply: Any) -> int:
-    return reply if isinstance(reply, int) else 0

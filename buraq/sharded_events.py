@@ -24,6 +24,8 @@ class ShardedFeed(Feed):
     So whoever comes back after an event is told that some may be missing.
     """
 
+    _command = "SSUBSCRIBE"
+
     def __init__(self, sources: Sequence[tuple[ShardServer, str]], size: int = RING_SIZE) -> None:
         super().__init__(sources[0][0], sources[0][1], size)
         self._sources = sources
@@ -38,11 +40,11 @@ class ShardedFeed(Feed):
         connections: dict[tuple[str, int], Any] = {}
         try:
             for server, channel in self._sources:
-                place = server.cluster.owner(server.slot)
-                if place not in connections:
-                    connections[place] = server.connection(ANSWER_TIMEOUT)
-                connections[place].send_command("SSUBSCRIBE", channel)
-                connections[place].read_response()
+                node = server.cluster.owner(server.slot)
+                if node not in connections:
+                    connections[node] = server.connection(ANSWER_TIMEOUT)
+                connections[node].send_command(self._command, channel)
+                connections[node].read_response()
             with self.news:
                 if self._broken:
                     self.ring.append(None)
@@ -60,11 +62,16 @@ class ShardedFeed(Feed):
             ready.register(file, select.POLLIN)
         heard_at = dict.fromkeys(by_file, time.monotonic())
         asked: set[int] = set()
+        # Where there may be more: no poll tells of what a connection has read ahead, here or when it subscribed.
+        begun = set(by_file)
         while not self._done():
-            for file, _ in ready.poll(TICK * 1000):
+            for file in begun | {file for file, _ in ready.poll(0 if begun else TICK * 1000)}:
                 heard_at[file] = time.monotonic()
                 asked.discard(file)
-                self._take_in_what_is_there(by_file[file])
+                if self._take_in_what_is_there(by_file[file]):
+                    begun.add(file)
+                else:
+                    begun.discard(file)
             for file, connection in by_file.items():
                 silent = time.monotonic() - heard_at[file]
                 if silent > QUIET + ANSWER_TIMEOUT:
@@ -75,21 +82,23 @@ class ShardedFeed(Feed):
             # Where messages come faster than they are read, no read ever waits, and no greenlet would run.
             time.sleep(0)
 
-    def _take_in_what_is_there(self, connection: Any) -> None:
+    def _take_in_what_is_there(self, connection: Any) -> bool:
+        """Take messages in. Returns whether there may be more: after so many others may run before."""
+        taken = 0
         messages: list[bytes] = []
-        while not messages or connection.can_read(0):
+        while taken < _AT_ONCE and connection.can_read(0):
             reply = connection.read_response(timeout=ANSWER_TIMEOUT)
             if reply[0] == _ENDED:
                 raise NotHere("a shard has moved to another node")
-            messages.append(reply[2] if reply[0] == _MESSAGE else b"")
-            if len(messages) == _AT_ONCE:
-                break  # the rest is there still: others may run before
+            if reply[0] == _MESSAGE:
+                messages.append(reply[2])
+            taken += 1
         with self.news:
             if not self._closed:
                 for raw in messages:
-                    if raw:
-                        self.ring.append(raw)
+                    self.ring.append(raw)
                 self.news.notify_all()
+        return taken == _AT_ONCE
 
 
 def feed_of(backend: Backend) -> Feed:

@@ -1,17 +1,15 @@
-"""A task as the wire format writes it, a delivery of it, and what a run can end in."""
+"""A task as it is read, a delivery of it, and what a run can end in. How new ones are written is in `template`."""
 
 from __future__ import annotations
 
 import contextvars
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any
 
 import ujson
 
-from buraq.errors import BuraqError, PayloadError, PayloadTooLarge
+from buraq.errors import BuraqError
 from buraq.keys import FRONT, SUSPECTS, QueueKeys
 
 PAYLOAD, DEATHS, CLAIMED, ATTEMPTS = b"payload", b"deaths", b"claimed", b"attempts"
@@ -94,7 +92,7 @@ def _read(members: Any) -> Task:
     for name in ("id", "type", "idempotency_key"):
         if not _sendable(members.get(name)):
             raise Undecodable(f"member {name!r} holds half a surrogate pair, which no key can")
-    timeout = _member(members, "timeout", int, 0)
+    timeout = min(_member(members, "timeout", int, 0), 1 << 63)  # as the original has it; no float holds any integer
     return Task(
         members["id"],
         members["type"],
@@ -120,117 +118,19 @@ def _sendable(value: Any) -> bool:
     return True
 
 
+def whole_number(raw: bytes, default: int = 0) -> int:
+    """Return the number that a field of an entry holds, `default` for what is none, or none that we have written."""
+    return int(raw) if raw.isdigit() and len(raw) <= 15 else default
+
+
 def recode(task: Task, **changes: Any) -> bytes:
     """Write a task that was read before, with some members changed and all others as they were.
 
-    Lenient where `encode` is strict: what came in must be able to go on, even a lone surrogate or a NaN.
+    Lenient where `Template` is strict: what came in must be able to go on, even a lone surrogate or a NaN.
     """
     members = {**task.members, **changes}
     text: str = ujson.dumps(members, ensure_ascii=True, escape_forward_slashes=False)
     return text.encode()
-
-
-_SCALARS = frozenset({str, int, bool, type(None)})
-
-
-def _check(value: Any, path: str) -> None:
-    """Raise `PayloadError` naming `path` where a value is not plain JSON.
-
-    ujson would write a Decimal as a float, a tuple key as text and call `toDict` of strangers; all of that is refused.
-    """
-    kind = type(value)
-    if kind in _SCALARS:
-        return
-    if kind is float:
-        if value - value != 0.0:
-            raise PayloadError(path, f"{value} is not a finite number: send a finite number or None")
-    elif kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise PayloadError(path, f"the key {key!r} is not a text: JSON objects need texts, use str(key)")
-            if type(item) not in _SCALARS:
-                _check(item, f"{path}.{key}")
-    elif kind is list or kind is tuple:
-        for position, item in enumerate(value):
-            if type(item) not in _SCALARS:
-                _check(item, f"{path}[{position}]")
-    elif isinstance(value, str | int | float | dict | list | tuple):
-        # A subclass (an enum, a namedtuple) that behaves as its plain type is written as that type.
-        plain: Any = next(kind for kind in (str, int, float, dict, list, tuple) if isinstance(value, kind))
-        _check(plain(value), path)
-    else:
-        remedy = "send texts, numbers, booleans, None, lists and objects (a date as isoformat())"
-        raise PayloadError(path, f"{kind.__name__} is not JSON: {remedy}")
-
-
-def _dumps(value: Any) -> str:
-    text: str = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-    return text
-
-
-class Template:
-    """Writes new tasks of one type as JSON: what they have in common is written once."""
-
-    def __init__(self, task_type: str, more: Mapping[str, Any], limit: int) -> None:
-        """`more` are members that all of them have. No task may be longer than `limit` bytes."""
-        self._type = f',"type":{_dumps(task_type)},"payload":'
-        self._rest = f",{_dumps(more)[1:]}" if more else "}"
-        self._limit = limit
-
-    def write(self, task_id: str, payload: Mapping[str, Any], created_at: str) -> bytes:
-        """Return a task's JSON. Raises `PayloadError` naming the argument that is not JSON, and `PayloadTooLarge`."""
-        try:
-            for name, value in payload.items():
-                if type(value) not in _SCALARS:
-                    _check(value, name)
-            quoted = f'"{task_id}"' if task_id.isalnum() else _dumps(task_id)
-            text = f'{{"id":{quoted}{self._type}{_dumps(payload)},"created_at":"{created_at}"{self._rest}'
-            raw = text.encode()
-        except (OverflowError, RecursionError, TypeError) as error:
-            raise PayloadError("payload", f"{error}: send a flatter payload") from None
-        except UnicodeEncodeError:
-            raise PayloadError("payload", "a text holds half a surrogate pair: clean it first") from None
-        except PayloadError:
-            raise
-        except ValueError:
-            raise PayloadError("payload", "an integer has more digits than Python reads: send it as text") from None
-        if len(raw) > self._limit:
-            raise PayloadTooLarge(len(raw), self._limit)
-        return raw
-
-
-class Ids:
-    """Makes task ids: 32 hex digits, the time first, so that they sort by age."""
-
-    def __init__(self) -> None:
-        self.reseed()
-
-    def reseed(self) -> None:
-        """Draw new randomness; a forked child must not repeat its parent's ids."""
-        self._random = Random()  # seeded by the system, whatever the program does to `random.seed`
-
-    def new(self) -> str:
-        """Return a new task id."""
-        return f"{time.time_ns() // 1_000_000:012x}{self._random.randbytes(10).hex()}"
-
-    def some(self, count: int) -> list[str]:
-        """Return so many new ids, of the same moment."""
-        begin, ends = f"{time.time_ns() // 1_000_000:012x}", self._random.randbytes(10 * count).hex()
-        return [begin + ends[n : n + 20] for n in range(0, 20 * count, 20)]
-
-
-_second: tuple[int, str] = (0, "")  # the last one that was written
-
-
-def timestamp() -> str:
-    """Return now as the wire format has it: RFC 3339 in UTC, with microseconds."""
-    global _second
-    now = time.time_ns()
-    second = now // 1_000_000_000
-    last = _second
-    if last[0] != second:
-        last = _second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    return f"{last[1]}.{now // 1000 % 1_000_000:06d}Z"
 
 
 class Delivery:
@@ -288,8 +188,7 @@ class Delivery:
         else:
             members = dict(zip(fields[::2], fields[1::2], strict=False))
             self.raw = members.get(PAYLOAD)
-            deaths = members.get(DEATHS, b"0")
-            self.deaths = int(deaths) if deaths.isdigit() else 0
+            self.deaths = whole_number(members.get(DEATHS, b""))
             self.claimed = CLAIMED in members
             self.attempts = members.get(ATTEMPTS, b"")
 

@@ -32,15 +32,13 @@ if where == 'z' then
   redis.call('ZREM', KEYS[6], ARGV[2])
 else
   local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5})[where]]
-  if #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
+  if not key or #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
   local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
   if not pending.err and #pending > 0 then return 'RUNNING' end
   redis.call('XDEL', key, entry)
 end
 redis.call('HDEL', KEYS[8], ARGV[2])
 if KEYS[11] and redis.pcall('GET', KEYS[11]) == ARGV[2] then redis.call('DEL', KEYS[11]) end
-if ARGV[4] ~= '' then
-  keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4])
-  forget(KEYS[9], KEYS[10], 'x', ARGV[3])
-end
+if ARGV[4] ~= '' then keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4]) end
+forget(KEYS[9], KEYS[10], 'x', ARGV[3])
 return 'CANCELLED'

@@ -68,7 +68,7 @@ for a = records, results - 1, 2 do
   local position = tonumber(ARGV[a])
   if not gone[position] then keep(KEYS[5], KEYS[6], 'c', ARGV[9 + n + position], ARGV[a + 1]) end
 end
-if results > records then forget(KEYS[5], KEYS[6], 'c', ARGV[8]) end
+if results > records or ARGV[8] == '0' then forget(KEYS[5], KEYS[6], 'c', ARGV[8]) end
 local clock = redis.call('TIME')
 count(KEYS[4], clock[1], '2=' .. #ids .. ' ' .. ARGV[7])
 

@@ -24,7 +24,8 @@
 -- Returns a flat list of what was not simply accepted, three each: position, word, detail.
 --   "KNOWN" the task exists, "DUPLICATE" its key belongs to the task in detail, "REFUSED" for the reason in detail:
 --   nothing is written for that task. A batch number seen last is answered from the memo, nothing is written.
---   An older number, or a memo, index or scheduled set of the wrong type, is an error, nothing is written.
+--   An older number, or a memo or index of the wrong type, or with a due time among them a scheduled set of the wrong
+--   type, is an error, nothing is written.
 --
 -- Uses count, listened, tell.
 
@@ -57,7 +58,10 @@ local reply, rows, due_rows, task_rows, taken, claims = {}, {}, {}, {}, {}, {}
 local function there(id, place)
   if not place then return false end
   local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
-  if where == 'z' then return redis.call('ZSCORE', KEYS[7], id) end
+  if where == 'z' then
+    local due = redis.pcall('ZSCORE', KEYS[7], id)
+    return type(due) == 'string', type(due) == 'table' and due.err
+  end
   local key = where ~= '' and KEYS[string.find('hnlfsd', where, 1, true) or 0]
   local found = key and redis.pcall('XRANGE', key, entry, entry) or {}
   return #found > 0, found.err

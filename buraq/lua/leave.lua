@@ -16,6 +16,8 @@
 -- Returns {handed back, done}: done is 0 while entries are left, then nothing but the handing back is written.
 --   An entry without a body is acked and not counted. A front, suspects, index or leases of the wrong type is an error,
 --   nothing is written.
+--
+-- Uses carried.
 
 -- Found after an XACK, a key of the wrong type would have lost the task.
 redis.call('XLEN', KEYS[4])
@@ -35,7 +37,7 @@ for k = 1, 5 do
     redis.call('XACK', KEYS[k], ARGV[1], row[1])
     redis.call('XDEL', KEYS[k], row[1])
     if body then
-      local entry = redis.call('XADD', target, '*', unpack(body[2]))
+      local entry = redis.call('XADD', target, '*', unpack(carried(body[2])))
       for f = 1, #body[2], 2 do
         local read, task = pcall(cjson.decode, body[2][f] == 'payload' and body[2][f + 1] or '')
         if read and type(task) == 'table' and type(task.id) == 'string' then

@@ -24,7 +24,7 @@
 --   process is left alone. {"NOLEASE"} when the caller's own lease is not valid, {"ALIVE"} when the other's is:
 --   nothing is written. A key of the wrong type, or no group, is an error, nothing is written.
 --
--- Uses count, group, keep, tell.
+-- Uses carried, count, group, keep, tell.
 
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
@@ -53,10 +53,11 @@ for i = 1, (#ARGV - 6) / 10 do
       if target == 4 and group(KEYS[7], ARGV[a + 7], died, ARGV[a + 8]) then
         fields[#fields + 1], fields[#fields + 2] = 'group', ARGV[a + 7]
       end
-      for f = 1, #body[2], 2 do
-        local name = body[2][f]
+      local words = carried(body[2])
+      for f = 1, #words, 2 do
+        local name = words[f]
         if name ~= 'deaths' and name ~= 'attempts' and not (target == 4 and name == 'claimed') then
-          fields[#fields + 1], fields[#fields + 2] = body[2][f], body[2][f + 1]
+          fields[#fields + 1], fields[#fields + 2] = name, words[f + 1]
         end
       end
       local added = redis.call('XADD', KEYS[target], '*', unpack(fields))

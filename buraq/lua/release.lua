@@ -17,7 +17,7 @@
 --   {2, 1} when there are no notes and somebody listens: nothing is written, and the batch is to come with notes.
 --   An older number, or a key of the wrong type, is an error, nothing is written.
 --
--- Uses listened, remembered, tell.
+-- Uses carried, listened, remembered, tell.
 
 local before = remembered(KEYS[3], ARGV[3], ARGV[4])
 if before then return before end
@@ -41,7 +41,7 @@ redis.call('XDEL', KEYS[1], unpack(entries))
 for i = 1, n do
   local id = ARGV[6 + n + i]
   if bodies[i] then
-    local entry = redis.call('XADD', KEYS[4], '*', unpack(bodies[i][2]))
+    local entry = redis.call('XADD', KEYS[4], '*', unpack(carried(bodies[i][2])))
     if id ~= '' then
       rows[#rows + 1] = id
       rows[#rows + 1] = ARGV[6] .. entry

@@ -88,6 +88,14 @@ def test_a_dead_letter_is_found_by_its_entry_id_too(run: Run, bury: Bury) -> Non
     assert (shown["id"], shown["raw"]) == (None, "{not json")
 
 
+def test_a_task_id_that_looks_like_a_shards_is_taken_as_it_is(run: Run, bury: Bury) -> None:
+    for task_id in ("0/7", "7"):
+        bury(task_id)
+
+    assert [shown["id"] for shown in run("dlq", "show", "0/7", "7", "--json").json()] == ["0/7", "7"]
+    assert run("dlq", "show", "0/8").code == 4
+
+
 @pytest.mark.parametrize("command", ["show", "replay", "purge"])
 def test_an_id_that_is_not_there_is_code_4(run: Run, five: None, command: str) -> None:
     done = run("dlq", command, "nobody")

@@ -78,6 +78,8 @@ def test_what_has_ended_is_listed_the_newest_first_over_all_shards(app: Buraq, a
     since = [task["since"] for task in found]
     assert since == sorted(since, reverse=True)
     assert api.get(f"/tasks/{found[3]['id']}")["state"] == "completed"
+    history = api.get("/tasks?state=completed")["history"]
+    assert (history["length"], history["kept"]) == (10_000, 60), "HISTORY_LENGTH is divided among the shards"
 
 
 def test_a_task_with_an_idempotency_key_is_found_with_its_result(app: Buraq, api: Client, start: Any) -> None:

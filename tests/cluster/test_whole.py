@@ -7,8 +7,10 @@ from gevent.event import Event as Happened
 
 from buraq import Buraq, Reject
 from buraq.broker import Item
+from buraq.browse import Tasks
 from buraq.config import Config
 from buraq.deadletters import DeadLetters
+from buraq.errors import QueueUnavailable
 from buraq.inspector import Inspector
 from buraq.sharded_events import feed_of
 from buraq.web import create_app
@@ -41,6 +43,23 @@ def test_many_tasks_run_once_each_and_leave_nothing(cluster, app, start):
     assert shards == set(range(16))
     assert set(ran.values()) == {1}
     assert all(lane.lease.valid for lane in worker.lanes)
+
+
+def test_who_enqueues_many_is_told_of_all_that_may_be_missing_when_a_master_is_away(cluster, app):
+    queue = Buraq(Config.from_env(settings_of(cluster, ENQUEUE_TIMEOUT="300ms")))
+    queue.task(name="note")(lambda n: None)
+    master = cluster.masters()[0]
+    master.pause()
+    try:
+        with pytest.raises(QueueUnavailable) as caught:
+            queue.registry["note"].enqueue_many([{"n": n} for n in range(300)])
+    finally:
+        master.resume()
+        cluster.settle()
+
+    in_doubt = set(caught.value.task_ids)
+    there = {known.task.id for known in Tasks(app.backend).page("waiting", ["default"], limit=1000).items}
+    assert len(in_doubt) + len(there - in_doubt) == 300
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 40])
@@ -203,6 +222,18 @@ def test_events_of_all_shards_are_heard(app, start):
         eventually(all_heard, 20)
     feed.close()
     assert set(heard.values()) == {3}, "pending, processing, completed, once each"
+
+
+def test_a_burst_of_events_is_heard_to_its_end_at_once(app):
+    shard, feed = app.backend.shards[3], feed_of(app.backend)
+    burst = [("SPUBLISH", shard.channel, f'{{"type":"Pending","at":{n}}}') for n in range(250)]
+    with feed.subscribe(timeout=5) as inbox:
+        shard.server.shared.commands([("MULTI",), *burst, ("EXEC",)])
+
+        # What was read ahead is in no socket: no poll tells of it before the next event, or a PING after ten seconds.
+        eventually(lambda: feed.ring.end == 250, 5)
+        assert [event.at for event in inbox.get(5)] == list(range(250))
+    feed.close()
 
 
 def test_nothing_is_published_while_nobody_listens(cluster, app, start):

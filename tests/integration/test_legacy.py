@@ -1,6 +1,7 @@
 """What the Go original leaves in the streams: acked, and never deleted."""
 
 import pytest
+from redis.exceptions import NoPermissionError
 
 from buraq import Buraq
 from buraq.legacy import Leftovers
@@ -36,6 +37,24 @@ def test_deleting_them_leaves_what_runs_and_what_waits(redis, leftovers):
     assert [entry for entry, _ in redis.xrange("buraq_tasks")][:3] == running
     assert redis.xlen("buraq_tasks") == 8
     assert redis.xpending("buraq_tasks", "buraq_workers")["pending"] == 3
+
+
+def test_what_runs_is_found_behind_more_than_a_page_of_pending_entries_without_a_body(redis, leftovers):
+    running = consume_as_the_original(redis, acked=700, pending=600, waiting=5)
+    redis.xdel("buraq_tasks", *running[:200])
+    assert leftovers.delete() == 700
+    assert [entry for entry, _ in redis.xrange("buraq_tasks")][:-5] == running[200:]
+
+
+def test_where_nobody_can_tell_what_runs_nothing_is_deleted(redis, leftovers):
+    consume_as_the_original(redis, acked=3, pending=3, waiting=1)
+    redis.execute_command("ACL", "SETUSER", "default", "-xpending")
+    try:
+        with pytest.raises(NoPermissionError, match="XPENDING"):
+            leftovers.delete()
+    finally:
+        redis.execute_command("ACL", "SETUSER", "default", "+xpending")
+    assert redis.xlen("buraq_tasks") == 7
 
 
 def test_a_stream_of_our_own_has_none(redis, leftovers, server):

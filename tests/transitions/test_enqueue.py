@@ -156,6 +156,15 @@ def test_a_place_that_cannot_be_asked_refuses_its_task_alone(world: World) -> No
     }
 
 
+def test_a_scheduled_set_that_cannot_be_asked_refuses_its_task_alone(world: World) -> None:
+    world.redis.set(world.keys.scheduled, "a text")
+    world.redis.hset(world.keys.index, "t2", "zn-0")
+    reply, changed = world.change(enqueue(world, item("t1"), item("t2"), item("t3")))
+    assert sorted(world.broker.verdicts(reply)) == [1]
+    assert word(world, reply) == ["REFUSED"]
+    assert (changed["index t1"], changed["index t3"]) == ("n+1", "n+2")
+
+
 # --- Known
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from buraq import attempts, statistics
-from buraq.broker import Broker, Item, Letter, Reclaimable
+from buraq.broker import Broker, Item, Reclaimable, Replayable
 from buraq.groups import LetterGroup
 from buraq.statistics import COMPLETED, DEAD, ENQUEUED, FIVES, MINUTES, RETRIED, RUN, SECONDS, WAIT
 from buraq.task import Completed, Dead, Delivery, Released, Retried, decode
@@ -157,7 +157,7 @@ def test_a_purge_and_a_replay_leave_the_group_smaller_and_the_last_one_takes_it_
     groups.link.call(groups.broker.purge([(one, "t0", KIND.id)]))
     assert group(groups)[KIND.id] == "1"
     raw = fields[b"payload"]
-    groups.link.call(groups.broker.replay([Letter(two, decode(raw), raw, b"", KIND.id)]))
+    groups.link.call(groups.broker.replay([Replayable(two, decode(raw), raw, b"", KIND.id)]))
     assert group(groups) == {}
 
 
@@ -225,6 +225,19 @@ def test_the_oldest_are_forgotten_and_a_newer_record_of_the_same_task_is_still_f
     assert set(groups.redis.hkeys(groups.keys.finished)) == {b"a", b"c"}
 
 
+def test_what_was_kept_is_forgotten_when_nothing_is_to_be_kept_any_more(groups: World) -> None:
+    [one] = deliveries(groups, 1)
+    one.record = "kept"
+    settle(groups, [one], Completed())
+    groups.add("n", "t1")
+    groups.link.call(groups.broker.cancel("t1", "", "kept"))
+    keeps_none = Broker(groups.keys, history=0)
+    groups.link.call(keeps_none.settle([ended(groups.deliver("n", "t2"), Completed())], "w1", 2))
+    groups.add("n", "t3")
+    groups.link.call(keeps_none.cancel("t3", "", "not kept"))
+    assert (history(groups, "c"), history(groups, "x"), groups.redis.hkeys(groups.keys.finished)) == ([], [], [])
+
+
 def test_a_history_of_the_wrong_type_costs_no_task(groups: World) -> None:
     groups.redis.set(groups.keys.histories["c"], "strange")
     [one] = deliveries(groups, 1)
@@ -253,7 +266,7 @@ def test_attempts_travel_into_the_dead_letters_and_back(groups: World) -> None:
     [(entry, fields)] = letters(groups)
     assert fields[b"attempts"] == one.attempts
     assert one.task is not None
-    groups.link.call(groups.broker.replay([Letter(entry, one.task, one.raw or b"", one.attempts)]))
+    groups.link.call(groups.broker.replay([Replayable(entry, one.task, one.raw or b"", one.attempts)]))
     assert groups.fetch("n").attempts == one.attempts
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.transitions.world import AWKWARD, GONE, World, entry_of, payload
+from tests.transitions.world import AWKWARD, GONE, WIDE, World, entry_of, payload
 
 pytestmark = pytest.mark.each_server
 
@@ -37,6 +37,13 @@ def test_all_fields_and_every_byte_of_the_payload_are_kept(groups: World) -> Non
     groups.link.call(groups.broker.leave("w1"))
     assert groups.fetch("f", "w2").fields == one.fields
     assert groups.state()["index t1"] == "f+1"
+
+
+def test_an_entry_with_more_fields_than_a_script_hands_on_keeps_what_counts(groups: World) -> None:
+    groups.deliver("n", "t1", *WIDE, "claimed", "1")
+    assert groups.link.call(groups.broker.leave("w1")) == [1, 1]
+    again = groups.fetch("f", "w2")
+    assert (again.raw, again.claimed) == (payload("t1"), True)
 
 
 @pytest.mark.parametrize("raw", [b"{broken", b"[1]", b'"t1"', b'{"id":7}', b"null"])

@@ -6,7 +6,7 @@ from buraq.broker import Reclaimable
 from buraq.keys import DEAD, FRONT, SUSPECTS
 from buraq.scripts import Call
 from buraq.task import Delivery
-from tests.transitions.world import AWKWARD, GONE, World, entry_of, payload
+from tests.transitions.world import AWKWARD, GONE, WIDE, World, entry_of, payload
 
 pytestmark = pytest.mark.each_server
 
@@ -88,6 +88,18 @@ def test_all_fields_and_every_byte_of_the_payload_are_kept(lost: World) -> None:
     one = lost.deliver("n", "t1", "claimed", "1", "trace", b"\x00\xff", raw=AWKWARD, worker="w2")
     lost.link.call(reclaim(lost, take(one)))
     assert lost.fetch("f").fields == [b"deaths", b"1", *one.fields]
+
+
+@pytest.mark.parametrize(("target", "claimed"), [(FRONT, True), (DEAD, False)])
+def test_an_entry_with_more_fields_than_a_script_hands_on_keeps_what_counts(
+    lost: World, target: str, claimed: bool
+) -> None:
+    wide, plain = lost.deliver("n", "t1", *WIDE, "claimed", "1", worker="w2"), lost.deliver("n", "t2", worker="w2")
+    assert lost.link.call(reclaim(lost, take(wide, target), take(plain)))[:1] == [b"OK"]
+    stream = lost.keys.dlq if target == DEAD else lost.keys.streams[target]
+    fields = lost.redis.xrange(stream)[0][1]
+    assert (fields[b"payload"], b"claimed" in fields) == (payload("t1"), claimed)
+    assert lost.redis.hget(lost.keys.index, "t2").startswith(b"f")
 
 
 def test_what_cannot_be_read_gets_its_chance_too_and_no_row(lost: World) -> None:

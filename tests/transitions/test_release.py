@@ -4,7 +4,7 @@ import pytest
 
 from buraq.broker import Settled
 from buraq.task import Delivery, Released
-from tests.transitions.world import AWKWARD, GONE, World, ended, entry_of, payload
+from tests.transitions.world import AWKWARD, GONE, WIDE, World, ended, entry_of, payload
 
 pytestmark = pytest.mark.each_server
 
@@ -51,6 +51,16 @@ def test_all_fields_and_every_byte_of_the_payload_are_kept(groups: World) -> Non
     groups.link.call(groups.broker.settle(back(one), "w1", 1))
     assert groups.fetch("f").fields == before
     assert before[1] == AWKWARD
+
+
+def test_an_entry_with_more_fields_than_a_script_hands_on_keeps_what_counts_and_costs_no_neighbour(
+    groups: World,
+) -> None:
+    wide, plain = groups.deliver("n", "t1", *WIDE, "claimed", "1"), groups.deliver("n", "t2")
+    reply, _ = groups.change(groups.broker.settle(back(wide, plain), "w1", 1))
+    assert groups.broker.settled(reply).gone == frozenset()
+    first, second = groups.fetch("f"), groups.fetch("f")
+    assert (first.raw, first.claimed, second.raw) == (payload("t1"), True, payload("t2"))
 
 
 def test_what_cannot_be_read_is_handed_back_too_and_gets_no_row(groups: World) -> None:

@@ -1,8 +1,10 @@
 """replay: dead letters get another life, if nobody else took their idempotency key."""
 
+from dataclasses import replace
+
 import pytest
 
-from buraq.broker import Letter
+from buraq.broker import Replayable
 from buraq.scripts import Call
 from buraq.task import decode, recode
 from tests.transitions.world import AWKWARD, DAY, GONE, World, entry_of, payload
@@ -10,15 +12,15 @@ from tests.transitions.world import AWKWARD, DAY, GONE, World, entry_of, payload
 pytestmark = pytest.mark.each_server
 
 
-def bury(world: World, task_id: str, raw: bytes | None = None, **members: object) -> Letter:
+def bury(world: World, task_id: str, raw: bytes | None = None, **members: object) -> Replayable:
     """Add a dead letter and return it as it is sent back."""
     last = raw or payload(task_id, current_retries=3, error="no", **members)
     entry = world.add("d", task_id, "reason", "retries", "deaths", "2", raw=last)
     task = decode(last)
-    return Letter(entry, task, recode(task, current_retries=0, error=""))
+    return Replayable(entry, task, recode(task, current_retries=0, error=""))
 
 
-def replay(world: World, *letters: Letter) -> Call:
+def replay(world: World, *letters: Replayable) -> Call:
     return world.broker.replay(letters)
 
 
@@ -38,6 +40,12 @@ def test_letters_go_back_to_the_streams_of_their_priority_with_no_retries_used(g
         "index t4": "n+2",
     }
     assert b'"current_retries":0' in letters[0].payload
+
+
+def test_where_all_priorities_share_one_line_they_go_there(groups: World) -> None:
+    letter = bury(groups, "t1", priority="high")
+    groups.link.call(replace(groups.broker, priorities=False).replay([letter]))
+    assert groups.state()["index t1"] == "n+1"
 
 
 def test_what_python_wrote_is_written_byte_for_byte(groups: World) -> None:

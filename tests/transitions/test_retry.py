@@ -1,5 +1,7 @@
 """retry: a delivery goes away and its task waits in the scheduled set, with its new payload."""
 
+from dataclasses import replace
+
 import pytest
 
 from buraq.broker import Settled
@@ -62,6 +64,12 @@ def test_the_index_keeps_what_the_next_entry_must_carry(
     one = groups.deliver("f", "t1", *fields, raw=payload("t1", priority=priority))
     groups.link.call(groups.broker.settle([again(one)], "w1", 1))
     assert groups.state()["index t1"] == place
+
+
+def test_where_all_priorities_share_one_line_a_retry_goes_there_too(groups: World) -> None:
+    one = groups.deliver("n", "t1", raw=payload("t1", priority="high"))
+    groups.link.call(replace(groups.broker, priorities=False).settle([again(one)], "w1", 1))
+    assert groups.state()["index t1"] == "zn-0"
 
 
 def test_a_delivery_that_is_gone_is_not_scheduled_and_its_neighbours_are(groups: World) -> None:

@@ -33,6 +33,9 @@ AWKWARD = (
     b'"u":"\xc3\xa9\\u00e9\\ud83d\\ude00","s":"\\/","nul":"\\u0000"},"max_retries":3,"unknown":[1, 2]}'
 )
 
+# Fields beside the payload, more than a script can hand on at once.
+WIDE = tuple(word for n in range(4500) for word in (f"f{n}", "x"))
+
 
 def payload(task_id: str, **members: Any) -> bytes:
     """Return the JSON of a task, as a producer writes it."""

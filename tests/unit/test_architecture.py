@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).parents[2] / "buraq"
 
 # A room is a file or a folder directly under buraq/. It imports from the ranks before its own.
 RANKS = [
-    "version errors values setting config keys retry task options log attempts groups records redaction statistics",
-    "scripts permissions lookup wire connection sentinels clusters",
+    "version errors values setting config keys retry task template options log attempts groups records redaction "
+    "statistics",
+    "scripts permissions lookup replies wire connection sentinels clusters",
     "broker waiter hub_waiter batch producer events backend sharded_events shard_inspector inspector newest "
     "deadletters pauses audit operations history known browse legacy handle",
     "metrics",
@@ -26,7 +27,7 @@ FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
     "permissions": {"scripts"},
     "wire": {"scripts", "permissions", "lookup"},
-    "connection": {"scripts", "lookup", "wire"},
+    "connection": {"scripts", "lookup", "replies", "wire"},
     "sentinels": {"lookup", "connection"},
     "clusters": {"lookup", "connection"},
     "waiter": {"broker"},

@@ -6,7 +6,7 @@ import pytest
 
 from buraq import attempts
 from buraq.groups import LetterGroup
-from buraq.scripts import complete
+from buraq.scripts import with_parts
 from buraq.statistics import BOUNDS, BUCKETS, MINUTES, RUN, SLOT, WAIT, Slot, read, tally
 from buraq.task import Dead
 
@@ -112,9 +112,9 @@ def test_type_and_reason_tell_groups_apart() -> None:
 
 
 def test_a_script_gets_the_functions_that_its_header_uses() -> None:
-    source = complete("-- Do it.\n--\n-- Uses count, keep.\n\nreturn count()\n")
+    source = with_parts("-- Do it.\n--\n-- Uses count, keep.\n\nreturn count()\n")
     header, _, body = source.partition("\n\n")
     assert header.endswith("Uses count, keep.")
     assert "local function count(" in body and "local function keep(" in body and "local function group(" not in body
     assert body.endswith("return count()\n")
-    assert complete("-- Do it.\n\nreturn 1\n") == "-- Do it.\n\nreturn 1\n"
+    assert with_parts("-- Do it.\n\nreturn 1\n") == "-- Do it.\n\nreturn 1\n"

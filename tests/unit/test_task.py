@@ -12,7 +12,8 @@ import pytest
 
 from buraq.errors import PayloadError, PayloadTooLarge
 from buraq.keys import Names
-from buraq.task import Delivery, Ids, Task, Template, Undecodable, current_task, decode, recode, running_task, timestamp
+from buraq.task import Delivery, Task, Undecodable, current_task, decode, recode, running_task
+from buraq.template import Ids, Template, timestamp
 
 # As the original writes it: the order of its members, nanoseconds, absent members left out.
 GO = (
@@ -63,7 +64,10 @@ def test_members_that_are_absent_or_null_have_their_defaults() -> None:
         assert (task.error, task.idempotency_key, task.created_at, task.timeout) == ("", "", "", None)
 
 
-@pytest.mark.parametrize(("nanoseconds", "expected"), [(0, None), (-5, None), (1, 1e-9), (1_500_000_000, 1.5)])
+@pytest.mark.parametrize(
+    ("nanoseconds", "expected"),
+    [(0, None), (-5, None), (1, 1e-9), (1_500_000_000, 1.5), (10**400, 2**63 / 1e9)],
+)
 def test_a_timeout_is_nanoseconds_on_the_wire_and_seconds_here(nanoseconds: int, expected: float | None) -> None:
     assert decode(b'{"id":"a","type":"b","timeout":%d}' % nanoseconds).timeout == expected
 
@@ -253,7 +257,7 @@ def test_further_fields_say_how_often_it_died_and_whether_its_key_is_claimed() -
     assert (one.raw, one.deaths, one.claimed) == (b"{}", 3, True)
 
 
-@pytest.mark.parametrize("deaths", [b"", b"-1", b"many", b"1.5", b"\xff"])
+@pytest.mark.parametrize("deaths", [b"", b"-1", b"many", b"1.5", b"\xff", b"9" * 5000])
 def test_deaths_that_are_no_number_count_as_none(deaths: bytes) -> None:
     assert delivery(b"payload", b"{}", b"deaths", deaths).deaths == 0
 

@@ -55,6 +55,13 @@ def test_an_event_has_its_three_members_always_and_is_one_line() -> None:
     assert "\n" not in event.data and "\r" not in event.data
 
 
+def test_an_event_with_half_a_surrogate_pair_can_be_sent_on() -> None:
+    event = parse(b'{"type":"Pending","error":"\\ud800"}')
+
+    assert event is not None
+    assert json.loads(event.data.encode())["error"] == "\ud800"
+
+
 @pytest.mark.parametrize("published", [b"", b"x", b"[]", b"7", b"null", b"{}", b'{"type":1}', b"\xff", b'{"type":"a"'])
 def test_what_is_no_event_is_left_out(published: bytes) -> None:
     assert parse(published) is None

@@ -17,7 +17,8 @@ from buraq.deadletters import DeadLetter, DeadLetters
 from buraq.errors import EnqueueError, PayloadError, PayloadTooLarge, QueueUnavailable
 from buraq.keys import DEFAULT_QUEUE
 from buraq.known import KnownTask
-from buraq.task import Task, Template, timestamp
+from buraq.task import Task
+from buraq.template import Template, timestamp
 from buraq.web import contract
 from buraq.web.v1.call import Call, answer, refuse
 from buraq.web.v1.letters import find as find_letter
