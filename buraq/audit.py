@@ -8,6 +8,7 @@ from typing import Any
 import ujson
 
 from buraq.backend import Backend
+from buraq.connection import checked
 
 MOST = 10_000
 
@@ -47,16 +48,13 @@ class Audit:
         }
         words = ("XADD", self._key, "MAXLEN", "~", MOST, "*", "action", ujson.dumps(said, escape_forward_slashes=False))
         [reply] = self._link.commands([words])
-        if isinstance(reply, Exception):
-            raise reply
+        checked(reply)
 
     def page(self, before: str | None, limit: int) -> list[Action]:
         """Return at most `limit` actions, the newest first, those before the action with the id `before`."""
         end = f"({before}" if before is not None else "+"
         [rows] = self._link.commands([("XREVRANGE", self._key, end, "-", "COUNT", limit)])
-        if isinstance(rows, Exception):
-            raise rows
-        return [action for entry, words in rows if (action := _read(entry.decode(), words)) is not None]
+        return [action for entry, words in checked(rows) if (action := _read(entry.decode(), words)) is not None]
 
 
 def _read(entry: str, words: list[bytes]) -> Action | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from buraq.backend import Backend, Part
+from buraq.connection import checked, unix_ms
 from buraq.deadletters import DeadLetter, of_entry, of_fields
 from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
@@ -91,7 +92,7 @@ class Tasks:
             return _dead(self._backend, part, of_entry(*body[0]))
         holder = pending[0] if isinstance(pending, list) and pending else None
         found, words = body[0]
-        return in_stream(keys, letter, found, words, holder, _ms(clock))
+        return in_stream(keys, letter, found, words, holder, unix_ms(clock))
 
     # -- lists
 
@@ -175,9 +176,9 @@ class Tasks:
         start = max(after or "0-0", delivered, key=_order)
         while True:
             [rows] = link.commands([("XRANGE", stream, f"({start}", "+", "COUNT", CHUNK)])
-            for entry, fields in _checked(rows):
+            for entry, fields in checked(rows):
                 start = entry.decode()
-                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, _ms(clock))
+                yield start, _size(fields), in_stream(keys, letter, entry, fields, None, unix_ms(clock))
             if len(rows) < CHUNK:
                 return
 
@@ -194,7 +195,7 @@ class Tasks:
             for row, body in zip(rows, bodies, strict=True):
                 start = f"({row[0].decode()}"
                 fields = body[0][1] if isinstance(body, list) and body else []
-                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, _ms(clock))
+                yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, unix_ms(clock))
             if len(rows) < CHUNK:
                 return
 
@@ -205,11 +206,11 @@ class Tasks:
         while True:
             asked = ("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
             [rows] = link.commands([asked])
-            ids, dues = _checked(rows)[::2], _checked(rows)[1::2]
+            ids, dues = checked(rows)[::2], checked(rows)[1::2]
             if not ids:
                 return
             payloads, places = link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
-            for due, payload, place in zip(dues, _checked(payloads), _checked(places), strict=True):
+            for due, payload, place in zip(dues, checked(payloads), checked(places), strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
                 task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
                 yield [score, skip], len(payload or b""), task
@@ -232,12 +233,6 @@ def _dead(backend: Backend, part: Part, letter: DeadLetter) -> KnownTask | None:
     return of_letter(part.keys, letter)
 
 
-def _checked(reply: Any) -> list[Any]:
-    if isinstance(reply, Exception):
-        raise reply
-    return list(reply)
-
-
 def _size(words: list[bytes]) -> int:
     return sum(map(len, words))
 
@@ -245,7 +240,3 @@ def _size(words: list[bytes]) -> int:
 def _order(entry: str) -> tuple[int, int]:
     ms, _, seq = entry.partition("-")
     return int(ms), int(seq or 0)
-
-
-def _ms(clock: Any) -> int:
-    return int(clock[0]) * 1000 + int(clock[1]) // 1000

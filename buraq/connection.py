@@ -124,9 +124,7 @@ class Link:
     def command(self, *words: Argument) -> Any:
         """Send one command and return its reply. Raises its error reply, and as `commands` does."""
         [reply] = self.commands([words])
-        if isinstance(reply, ResponseError):
-            raise reply
-        return reply
+        return checked(reply)
 
     def calls(self, calls: Sequence[Call], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Run scripts in one go and return their replies; an error reply is returned, not raised.
@@ -149,9 +147,7 @@ class Link:
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply."""
         [reply] = self.calls([call])
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+        return checked(reply)
 
     @property
     def fileno(self) -> int | None:
@@ -175,6 +171,19 @@ def _ask(connection: Any, commands: Sequence[Sequence[Argument]], meanwhile: Cal
                 raise told from error
             replies.append(error)
     return replies
+
+
+def checked(reply: Any) -> Any:
+    """Return one of the replies of `commands`. Raises it when it is an error."""
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def unix_ms(clock: Any) -> int:
+    """Return the time that TIME was answered with, in unix ms. Raises an error reply."""
+    seconds, micros = checked(clock)
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 class SharedLink:

@@ -11,6 +11,7 @@ import ujson
 
 from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Letter
+from buraq.connection import checked
 from buraq.task import ATTEMPTS, PAYLOAD, Task, Undecodable, decode, recode
 
 PAGE = 250
@@ -93,9 +94,7 @@ class ShardLetters:
         """Return at most `limit` dead letters after the entry id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
         [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)])
-        if isinstance(rows, Exception):
-            raise rows
-        return [of_entry(entry, fields) for entry, fields in rows]
+        return [of_entry(entry, fields) for entry, fields in checked(rows)]
 
     def all(self) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
@@ -115,8 +114,7 @@ class ShardLetters:
     def groups(self) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
         [rows] = self._link.commands([("HGETALL", self._broker.keys.groups)])
-        if isinstance(rows, Exception):
-            raise rows
+        checked(rows)
         said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
         return [_counted(name, said) for name in said if ":" not in name]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from buraq.connection import SharedLink
+from buraq.connection import SharedLink, checked
 
 CHUNK = 200  # entries that are read of a stream at once
 
@@ -84,13 +84,7 @@ def _read(streams: Streams, ends: Mapping[str, str], parts: list[str], count: in
     for link, names in together.items():
         replies = link.commands([("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names])
         for part, reply in zip(names, replies, strict=True):
-            yield part, [_entry(part, *row) for row in _rows(reply)]
-
-
-def _rows(reply: Any) -> list[Any]:
-    if isinstance(reply, Exception):
-        raise reply
-    return list(reply)
+            yield part, [_entry(part, *row) for row in checked(reply)]
 
 
 def _entry(part: str, entry: bytes, words: list[bytes]) -> Entry:

@@ -16,7 +16,7 @@ import ujson
 from redis.exceptions import RedisError
 
 from buraq.backend import Backend
-from buraq.connection import Unreachable
+from buraq.connection import Unreachable, checked, unix_ms
 from buraq.deadletters import DeadLetter, DeadLetters, Filter, ShardLetters
 
 _log = logging.getLogger(__name__)
@@ -238,14 +238,10 @@ class Operations:
 
     def _now_ms(self) -> int:
         [clock] = self._link.commands([("TIME",)])
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000
+        return unix_ms(clock)
 
     def _checked(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        replies = self._link.commands(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+        return [checked(reply) for reply in self._link.commands(commands)]
 
 
 def _read(operation_id: str, rows: Any) -> Operation | None:

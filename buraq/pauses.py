@@ -7,6 +7,7 @@ from typing import NamedTuple
 import ujson
 
 from buraq.backend import Backend
+from buraq.connection import checked, unix_ms
 
 
 class Pause(NamedTuple):
@@ -38,7 +39,7 @@ class Pauses:
     def pause(self, queue: str, by: str = "") -> bool:
         """Pause a queue. Returns False when it was paused before; then nothing is written."""
         [clock] = self._places[0][0].commands([("TIME",)])
-        said = ujson.dumps({"at": int(clock[0]) * 1000 + int(clock[1]) // 1000, "by": by})
+        said = ujson.dumps({"at": unix_ms(clock), "by": by})
         return self._everywhere("HSETNX", queue, said)
 
     def resume(self, queue: str) -> bool:
@@ -50,9 +51,7 @@ class Pauses:
         changed = False
         for link, key in self._places:
             [count] = link.commands([(command, key, *words)])
-            if isinstance(count, Exception):
-                raise count
-            changed = changed or bool(count)
+            changed = bool(checked(count)) or changed
         return changed
 
 

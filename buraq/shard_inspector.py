@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buraq.backend import Shard
+from buraq.connection import checked, unix_ms
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.records import write
 from buraq.statistics import NAMES, SECONDS, read
@@ -61,7 +62,7 @@ class ShardInspector:
     def queues(self) -> list[str]:
         """Return the names of the queues that exist, the default one first."""
         [names] = self._ask([("SMEMBERS", self._shard.names.queues)])
-        others = {name.decode() for name in names if isinstance(names, list | set)} - {DEFAULT_QUEUE}
+        others = {name.decode() for name in checked(names)} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
     def counts(self, queue: str) -> QueueCounts:
@@ -81,8 +82,7 @@ class ShardInspector:
                 if left
             ]
         )
-        clock = replies[12]
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        now_ms = unix_ms(replies[12])
         added = [int(head[0][0].split(b"-")[0]) for head in heads if isinstance(head, list) and head]
         return QueueCounts(
             queue=queue,
@@ -110,12 +110,13 @@ class ShardInspector:
             asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
             asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
         clock, *replies = self._ask(asked)
+        now_ms = unix_ms(clock)
         paces = []
         for raw, due in zip(replies[::2], replies[1::2], strict=True):
-            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, int(clock[0]) - 1, RATE_SECONDS)
+            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, now_ms // 1000 - 1, RATE_SECONDS)
             rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
             paces.append(QueuePace(rates, int(float(due[1])) if isinstance(due, list) and due else None))
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000, paces
+        return now_ms, paces
 
     def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
@@ -123,13 +124,13 @@ class ShardInspector:
             [("TIME",), *(("GET", self._shard.names.queue(queue).statistics) for queue in queues)]
         )
         raw = [reply if isinstance(reply, bytes) else b"" for reply in replies]
-        return int(clock[0]) * 1000 + int(clock[1]) // 1000, raw
+        return unix_ms(clock), raw
 
     def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
         """Return the task types that live worker processes know, by name, with the queues that those read."""
         keys = [self._shard.names.queue(queue) for queue in queues]
         [clock] = self._ask([("TIME",)])
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        now_ms = unix_ms(clock)
         rows = self._ask([("ZRANGEBYSCORE", key.types, f"({now_ms}", "+inf", "LIMIT", 0, MOST_TYPES) for key in keys])
         found: dict[str, list[str]] = {}
         for queue, names in zip(queues, rows, strict=True):
@@ -191,10 +192,11 @@ class ShardInspector:
         """Return the worker processes of queues, the lost ones of the last minutes too."""
         all_keys = [self._shard.names.queue(name) for name in queues]
         replies = self._ask([("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)])
-        now_ms = int(replies[0][0]) * 1000 + int(replies[0][1]) // 1000
+        now_ms = unix_ms(replies[0])
         expiry: dict[str, float] = {}
         held: dict[str, list[QueueKeys]] = {}
         for keys, rows in zip(all_keys, replies[1:], strict=True):
+            checked(rows)
             for name, score in zip(rows[::2], rows[1::2], strict=False):
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
                 held.setdefault(name.decode(), []).append(keys)
@@ -202,6 +204,7 @@ class ShardInspector:
         facts = self._ask([("HGETALL", held[name][0].worker(name)) for name in names])
         found = []
         for name, reply in zip(names, facts, strict=True):
+            checked(reply)
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
             found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in held[name]), expiry[name]))

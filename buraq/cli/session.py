@@ -13,6 +13,7 @@ from buraq.app import Buraq
 from buraq.backend import Backend
 from buraq.cli.failures import Away
 from buraq.config import SETTINGS, Config
+from buraq.connection import checked
 from buraq.embedded import resolve
 from buraq.errors import ConfigError, ServerUnreachable
 from buraq.setting import PREFIX
@@ -96,8 +97,7 @@ def reached(backend: Backend) -> Iterator[None]:
     try:
         for shard in backend.shards:
             [pong] = shard.server.shared.commands([("PING",)])
-            if isinstance(pong, Exception):
-                raise pong
+            checked(pong)
         yield
     except Away as error:
         raise ServerUnreachable(backend.config.masked_url, str(error)) from error
