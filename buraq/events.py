@@ -70,7 +70,8 @@ def parse(raw: bytes) -> Event | None:
         return None
     missing = {name: "" for name in ("task_id", "worker_id") if name not in members}
     if missing or "\n" in text or "\r" in text:
-        text = ujson.dumps({**members, **missing}, ensure_ascii=False, escape_forward_slashes=False)
+        # In ASCII: what a stranger published may hold half a surrogate pair, and no frame can.
+        text = ujson.dumps({**members, **missing}, escape_forward_slashes=False)
     at = members.get("at")
     return Event(at if type(at) is int else None, text, members["type"])
 
