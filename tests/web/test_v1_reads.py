@@ -1,5 +1,6 @@
 """What /api/v1 shows is what the server holds, in the shape of the contract."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -257,6 +258,31 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
         work.app.enqueue("t", {}, id=f"t{n}")
     cursor = api.get("/tasks?limit=1")["next"]
     assert api.ask("GET", f"/tasks?state=scheduled&cursor={cursor}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "of", "place"),
+    [
+        ("/tasks?state=waiting", ["waiting", None], ["default", "1-1"]),
+        ("/tasks?state=waiting", ["waiting", None], ["default", "n", ["1", 0]]),
+        ("/tasks?state=running", ["running", None], ["default", "n", "1"]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", "1-1"]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1]]),
+        ("/tasks?state=completed", ["completed", None], ["default", "n", "1-1"]),
+        ("/tasks?state=completed", ["completed", None], ["default", 1]),
+        ("/tasks?state=dead", ["dead", None], ["default", "1-" + "1" * 30]),
+        ("/dead-letters?limit=1", ["letters", None], ["default", "n", "1-1"]),
+        ("/dead-letters?limit=1", ["letters", None], []),
+        ("/audit?limit=1", ["audit"], ["", "n", ["1", 0]]),
+    ],
+)
+def test_a_cursor_that_leads_nowhere_is_refused(
+    both: tuple[Client, Workplace], path: str, of: list[Any], place: list[Any]
+) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([of, place]).encode()).decode().rstrip("=")
+    answer = both[0].ask("GET", f"{path}&cursor={cursor}")
+    assert (answer.status_code, answer.json["field"]) == (422, "cursor")  # type: ignore[index]
 
 
 # --- Dead letters -------------------------------------------------------------------------------
