@@ -234,6 +234,19 @@ def test_a_dead_letter_can_be_edited_and_its_secrets_stay(both: tuple[Client, Wo
     assert actions(api) == [("edit_and_replay", "default", "t", None)]
 
 
+def test_what_is_too_deep_to_be_shown_stays_as_it_is(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    deep: Any = "the bottom"
+    for _ in range(600):
+        deep = [deep, {}]
+    work.app.enqueue("t", {"deep": deep, "n": 1}, id="t")
+    work.bury()
+    shown = api.get(f"/dead-letters/{letter_id(api)}")["payload"]
+    assert api.post(f"/dead-letters/{letter_id(api)}/replay", {"payload": {**shown, "n": 2}}).status_code == 200
+    [delivery] = work.fetch()
+    assert decode(delivery.raw or b"").payload == {"deep": deep, "n": 2}
+
+
 def test_an_edit_that_cannot_be_is_refused_and_the_letter_stays(make: Make) -> None:
     api, work = make(max_payload_bytes=1000)
     work.app.enqueue("t", {}, id="t")

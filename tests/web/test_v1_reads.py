@@ -221,6 +221,21 @@ def test_secrets_are_hidden(make: Make) -> None:
     assert "1234" not in shown["payload_preview"]
 
 
+def test_a_payload_that_is_nested_deep_hides_no_list(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    deep: Any = "the bottom"
+    for _ in range(600):
+        deep = [deep]
+    for n in range(2):
+        work.app.enqueue("t", {"deep": deep}, id=f"t{n}")
+    assert ids(api.get("/tasks?state=waiting")) == ["t0", "t1"]
+    assert "too deep" in json.dumps(api.get("/tasks/t0")["payload"])
+    work.complete()
+    work.bury()
+    assert ids(api.get("/tasks?state=completed")) == ["t0"]
+    assert [one["task_id"] for one in api.get("/dead-letters")["items"]] == ["t1"]
+
+
 def test_numbers_are_exact_and_what_is_no_number_is_null(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, _ = both
     raw = '{"id":"t","type":"t","payload":{"big":9007199254740993,"bigger":123456789012345678901234567890,"nan":NaN}}'
