@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from redis.exceptions import ResponseError
 
 from buraq.connection import Unreachable
 from buraq.legacy import Leftovers
@@ -49,7 +50,7 @@ class Banner:
                     [("INFO", "server"), ("INFO", "memory"), ("INFO", "persistence")]
                 )
                 break
-            except Unreachable as error:
+            except (*Unreachable, ResponseError) as error:  # no such database, for one
                 facts = {"server": config.masked_url, "error": str(error)}
                 troubles.warning("waiting for Redis (REDIS_URL or REDIS_ADDR)", extra=facts)
                 gevent.sleep(0.5)

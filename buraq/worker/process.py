@@ -18,6 +18,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
+from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.connection import Unreachable
@@ -204,7 +205,7 @@ class ConsumerWorker(GeventWorker):
     def _say_what_is_left(self) -> None:
         """A burst leaves what is due later; retries may be among that."""
         inspector = Inspector(self.queue.backend)
-        with suppress(*Unreachable):
+        with suppress(ResponseError, *Unreachable):
             scheduled = sum(inspector.counts(queue).scheduled for queue in inspector.queues())
             if scheduled:
                 log.warning("worked off; tasks that are due later stay scheduled", extra={"scheduled": scheduled})
