@@ -64,7 +64,7 @@ class Control(Loop):
         for lane in self._worker.lanes:
             try:
                 do(lane)
-            except Unreachable as error:
+            except (*Unreachable, ResponseError) as error:
                 away = error
             self.tick()
         if away is not None:
@@ -82,6 +82,7 @@ class Control(Loop):
             if isinstance(names, list | set):
                 seen.update(name.decode(errors="replace") for name in names)
                 answered.append(lane)
+            checked(names), checked(paused)  # what was refused is said
 
         try:
             self._each_shard(look)

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 RELEASED, DUPLICATE = Released(), Duplicate()
 _SLICE = 0.002  # seconds; so long slots may run one task after the other before the hub gets a turn
 _COMPUTING = ""  # what all tasks with `pool="process"` go by where tasks are limited by type; no type is empty
+_PASSING = ("BUSY", "MISCONF", "NOREPLICAS")  # how refusals begin that a server takes back by itself
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
 
 
@@ -244,7 +245,7 @@ class Slots:
             try:
                 said = shard.server.shared.call(call)
             except (*Unreachable, ResponseError) as error:
-                if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
+                if not _may_pass(error):
                     log.warning("idempotency key cannot be asked: the task runs", extra={"error": str(error)})
                     return None
                 log.debug("idempotency key not asked", extra={"error": str(error)})
@@ -319,3 +320,9 @@ class Slots:
         self._killed = True
         gevent.killall(self._greenlets, block=False)
         gevent.joinall(self._greenlets, timeout=timeout)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Say whether a server that did not answer, or refused, may answer when it is asked again."""
+    refused = isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError)
+    return not refused or str(error).startswith(_PASSING)

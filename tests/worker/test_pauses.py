@@ -60,7 +60,7 @@ def test_a_queue_stays_paused_while_the_server_refuses_to_say(app: Buraq, redis:
     worker.control.step()
     redis.delete(app.backend.names.paused)
     redis.set(app.backend.names.paused, "no hash")  # as BUSY, while somebody's script runs
-    worker.control.step()
+    assert not worker.control.attempt(), "it is said"
     assert worker.fetcher.paused == {"mail"}
 
 
