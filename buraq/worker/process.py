@@ -77,9 +77,12 @@ class ConsumerWorker(GeventWorker):
     # -- signals: set flags, nothing else; they run inside the hub or inside a task
 
     def init_signals(self) -> None:
-        """SIGTERM drains, SIGQUIT hurries, SIGINT is the arbiter's alone: one Ctrl-C reaches the whole group."""
+        """SIGTERM drains, SIGQUIT hurries. SIGINT and SIGHUP are the arbiter's alone: one Ctrl-C, and the end of a
+        terminal, reach the whole group, and by itself a process would die of the latter in the middle of its tasks.
+        """
         super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""
