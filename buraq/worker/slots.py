@@ -111,11 +111,6 @@ class Slots:
         if deliveries and not self._called:
             self._call_slot()
 
-    def have_a_turn(self) -> None:
-        """Let what has been dispatched begin, if there is any, before the caller goes on."""
-        if self._backlog:
-            gevent.sleep(0)
-
     def _call_slot(self) -> None:
         """Have one slot come to the backlog.
 

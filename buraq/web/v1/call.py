@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Request, Response
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException, NotFound, UnprocessableEntity
+from werkzeug.exceptions import HTTPException, NotFound
 
 from buraq.app import Buraq
 from buraq.audit import Action, Audit
@@ -140,11 +140,6 @@ def _no_constant(name: str) -> NoReturn:
 def refuse(status: int, said: str, field: str | None = None) -> NoReturn:
     """End a request with an error that names the field that is wrong."""
     raise HTTPException(response=answer({"error": said, **({"field": field} if field else {})}, status))
-
-
-def unprocessable(said: str) -> HTTPException:
-    """Return the error for input that is wrong."""
-    return UnprocessableEntity(said)
 
 
 def answer(value: Any, status: int = 200) -> Response:
