@@ -44,8 +44,8 @@ class Fetcher(Loop):
         cohort: int = 1,
         company: Company | None = None,
     ) -> None:
-        """`room` is set by whoever frees a slot. `cohort` is how many suspects this asks for at once, `company` says how
-        many others brought.
+        """`room` is set by whoever frees a slot. `cohort` is how many suspects this asks for at once, `company` says
+        how many others brought.
         """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free

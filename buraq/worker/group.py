@@ -88,8 +88,8 @@ class Group(BaseApplication):
             "workers": self.options.processes,
             "worker_class": "buraq.worker.process.ConsumerWorker",
             "worker_connections": 100,
-            # For so long a reload would wait until the old processes are gone, and hear no signal to stop meanwhile. The
-            # stop has a grace of its own.
+            # For so long a reload would wait until the old processes are gone, and hear no signal to stop meanwhile.
+            # The stop has a grace of its own.
             "graceful_timeout": 0,
             # One long CPU task must not have the process killed, with all its neighbours, before MAX_BLOCKED.
             "timeout": int(config.max_blocked) + 15,
