@@ -17,6 +17,7 @@ from buraq.app import Buraq
 from buraq.connection import Unreachable
 from buraq.function import TaskFunction
 from buraq.keys import SUSPECTS
+from buraq.producer import passes
 from buraq.task import (
     Dead,
     Delivery,
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 RELEASED, DUPLICATE = Released(), Duplicate()
 _SLICE = 0.002  # seconds; so long slots may run one task after the other before the hub gets a turn
 _COMPUTING = ""  # what all tasks with `pool="process"` go by where tasks are limited by type; no type is empty
-_PASSING = ("BUSY", "MISCONF", "NOREPLICAS")  # how refusals begin that a server takes back by itself
 _CROWDED_PAUSE = 1.0  # seconds; how long a task waits elsewhere when its type has enough running and waiting here
 
 
@@ -318,6 +318,7 @@ class Slots:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Say whether a server that did not answer, or refused, may answer when it is asked again."""
-    refused = isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError)
-    return not refused or str(error).startswith(_PASSING)
+    """Say whether a server that did not answer, or refused, may answer when it is asked again: a full one, too."""
+    if not isinstance(error, ResponseError) or isinstance(error, OutOfMemoryError):
+        return True
+    return passes(error) or str(error).startswith("MISCONF")
