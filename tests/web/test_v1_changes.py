@@ -222,6 +222,18 @@ def test_a_dead_letter_goes_back_with_no_retries_used(both: tuple[Client, Workpl
     assert actions(api) == [("replay", "default", "t", None)]
 
 
+def test_a_task_that_is_accepted_is_answered_so_whatever_fails_after_it(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    names = work.app.backend.names
+    redis.set(names.audit, "no stream")
+    redis.set(names.queue("default").types, "no set")
+    answer = api.post("/tasks", {"type": "t"})
+    assert (answer.status_code, answer.json["known_type"]) == (201, True)  # type: ignore[index]
+    assert redis.xlen("buraq_tasks") == 1
+
+
 def test_a_dead_letter_can_be_edited_and_its_secrets_stay(both: tuple[Client, Workplace]) -> None:
     api, work = both
     work.app.enqueue("t", {"card": {"token": "tok", "n": 1}, "lines": [{"secret": 5}]}, id="t")

@@ -59,7 +59,7 @@ class Call:
         return full[: full.rindex("/api/")] or "/"
 
     def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
-        """Write an action into the audit list. `quietly`: an action that has to work while Redis is away."""
+        """Write an action into the audit list. `quietly`: one that must not fail any more."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
         try:
             Audit(self.backend).write(Action(who or self.access.who, action, address, **more))
