@@ -339,6 +339,16 @@ def test_all_is_more_than_a_batch_and_leaves_what_dies_meanwhile(both: tuple[Cli
     assert [one["task_id"] for one in api.get("/dead-letters")["items"]] == ["later-default-0"]
 
 
+def test_an_operation_that_is_done_is_so_where_the_audit_list_cannot_be_written(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    bury_many(work, 2)
+    redis.set(work.app.backend.names.audit, "no stream")
+    shown = finished(api, api.post("/dead-letters/delete", {"filter": {}}))
+    assert (shown["state"], shown["done"], shown["error"]) == ("done", shown["total"], None)
+
+
 def test_an_operation_can_be_stopped_once(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, work = both
     bury_many(work, 2)

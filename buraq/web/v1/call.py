@@ -61,12 +61,11 @@ class Call:
     def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
         """Write an action into the audit list. `quietly`: one that must not fail any more."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
-        try:
-            Audit(self.backend).write(Action(who or self.access.who, action, address, **more))
-        except (RedisError, *Unreachable) as error:
-            if not quietly:
-                raise
-            _log.warning("action is not in the audit list", extra={"action": action, "error": str(error)})
+        written = Action(who or self.access.who, action, address, **more)
+        if quietly:
+            write_quietly(self.backend, written)
+        else:
+            Audit(self.backend).write(written)
 
     @cached_property
     def query(self) -> dict[str, Any]:
@@ -131,6 +130,14 @@ class Call:
         if name != DEFAULT_QUEUE and name not in self.queues:
             raise NotFound(f"there is no queue {name}")
         return name
+
+
+def write_quietly(backend: Backend, action: Action) -> None:
+    """Write into the audit list what has been done and cannot fail any more; where that fails, the log says so."""
+    try:
+        Audit(backend).write(action)
+    except (RedisError, *Unreachable) as error:
+        _log.warning("action is not in the audit list", extra={"action": action.action, "error": str(error)})
 
 
 def _no_constant(name: str) -> NoReturn:
