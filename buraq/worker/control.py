@@ -82,7 +82,8 @@ class Control(Loop):
             if isinstance(names, list | set):
                 seen.update(name.decode(errors="replace") for name in names)
                 answered.append(lane)
-            checked(names), checked(paused)  # what was refused is said
+            for reply in (names, paused):
+                checked(reply)  # what was refused is said
 
         try:
             self._each_shard(look)
