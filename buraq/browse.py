@@ -16,7 +16,7 @@ from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
-from buraq.replies import checked, group_of, unix_ms
+from buraq.replies import all_checked, group_of, unix_ms
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
@@ -214,7 +214,7 @@ class Tasks:
             if not ids:
                 return
             asked = [("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)]
-            payloads, places = checked(link.commands(asked))
+            payloads, places = all_checked(link.commands(asked))
             for due, payload, place in zip(dues, payloads, places, strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
                 task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))

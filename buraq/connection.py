@@ -125,9 +125,7 @@ class Link:
     def command(self, *words: Argument) -> Any:
         """Send one command and return its reply. Raises its error reply, and as `commands` does."""
         [reply] = self.commands([words])
-        if isinstance(reply, ResponseError):
-            raise reply
-        return reply
+        return checked(reply)
 
     def calls(self, calls: Sequence[Call], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Run scripts in one go and return their replies; an error reply is returned, not raised.
@@ -150,9 +148,7 @@ class Link:
     def call(self, call: Call) -> Any:
         """Run one script and return its reply. Raises its error reply."""
         [reply] = self.calls([call])
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+        return checked(reply)
 
     @property
     def fileno(self) -> int | None:
@@ -196,8 +192,8 @@ class SharedLink:
 
     def command(self, *words: Argument) -> Any:
         """Send one command and return its reply. Raises its error reply, and as `Link.commands` does."""
-        [reply] = checked(self.commands([words]))
-        return reply
+        [reply] = self.commands([words])
+        return checked(reply)
 
     def commands(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands in one go, as `Link.commands`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from buraq.connection import SharedLink
-from buraq.replies import checked
+from buraq.replies import all_checked
 
 CHUNK = 100  # entries that are read of a stream at once
 
@@ -84,7 +84,7 @@ def _read(streams: Streams, ends: Mapping[str, str], parts: list[str], count: in
         together.setdefault(streams[part][0], []).append(part)
     for link, names in together.items():
         asked = [("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names]
-        for part, rows in zip(names, checked(link.commands(asked)), strict=True):
+        for part, rows in zip(names, all_checked(link.commands(asked)), strict=True):
             yield part, [_entry(part, *row) for row in rows]
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from buraq.backend import Backend
 from buraq.connection import Unreachable
 from buraq.deadletters import DeadLetter, DeadLetters, Filter, ShardLetters
-from buraq.replies import checked, unix_ms
+from buraq.replies import all_checked, unix_ms
 
 _log = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class Operations:
         return unix_ms(self._link.command("TIME"))
 
     def _checked(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        return checked(self._link.commands(commands))
+        return all_checked(self._link.commands(commands))
 
 
 def _read(operation_id: str, rows: Any) -> Operation | None:

@@ -234,7 +234,7 @@ class _Line:
             try:
                 self._register(batch.queues)
                 replies = self._link.calls([part.call for part in batch.parts])
-                passing = [reply for reply in replies if reply and _passes(reply)]
+                passing = [reply for reply in replies if reply and passes(reply)]
                 if not passing:
                     if self._durability.kind != "memory" and not self._wait_until_durable(
                         batch.memo, self._link.deadline
@@ -280,7 +280,7 @@ class _Line:
         replies = self._link.commands([before, words] if before else [words])
         # Where the command before was refused nothing was written, and there would be nothing to wait for.
         reply = next((one for one in replies if isinstance(one, Exception)), replies[-1])
-        if _passes(reply):
+        if passes(reply):
             raise ConnectionError(str(reply))
         if isinstance(reply, Exception):
             remedy = f"the server says {str(reply)!r}: set DURABILITY=memory, or a server with appendonly yes"
@@ -301,7 +301,7 @@ class _Line:
             touch = ()
 
 
-def _passes(reply: object) -> bool:
+def passes(reply: object) -> bool:
     """Whether it is an error reply that is soon over."""
     if not isinstance(reply, ResponseError):
         return False

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 HIDDEN = "[redacted]"
+TOO_DEEP = "[too deep to be shown]"
+DEEPEST = 100  # objects and lists in each other that are shown; ten times as many can be enqueued
 _MOST = 200  # paths that are named
 
 
@@ -30,9 +32,12 @@ class Redaction:
     def hide(self, value: Any) -> tuple[Any, list[str]]:
         """Return a value without its secrets, and the paths to them."""
         paths: list[str] = []
-        return self._hidden(value, "", paths), paths
+        return self._hidden(value, "", paths, 0), paths
 
-    def _hidden(self, value: Any, path: str, paths: list[str]) -> Any:
+    def _hidden(self, value: Any, path: str, paths: list[str], depth: int) -> Any:
+        # Whoever enqueues chooses how deep: one such task would leave no list that it is in to be looked at.
+        if depth == DEEPEST and type(value) in (dict, list):
+            return TOO_DEEP
         if type(value) is dict:
             shown = {}
             for name, item in value.items():
@@ -42,28 +47,31 @@ class Redaction:
                         paths.append(under)
                     shown[name] = HIDDEN
                 else:
-                    shown[name] = self._hidden(item, under, paths) if type(item) in (dict, list) else item
+                    shown[name] = self._hidden(item, under, paths, depth + 1) if type(item) in (dict, list) else item
             return shown
         if type(value) is list:
-            return [self._hidden(item, f"{path}[{n}]", paths) for n, item in enumerate(value)]
+            return [self._hidden(item, f"{path}[{n}]", paths, depth + 1) for n, item in enumerate(value)]
         return value
 
-    def restore(self, edited: Any, stored: Any) -> Any:
-        """Return an edited value in which what still reads as hidden is what is stored.
+    def restore(self, edited: Any, stored: Any, depth: int = 0) -> Any:
+        """Return an edited value in which what still reads as hidden, or as too deep, is what is stored.
 
         What belongs to nothing that is stored stays hidden: in a list from which some were taken an item has the
         secrets of the one that reads the same, and never those of another one that had its place.
         """
+        if depth == DEEPEST:
+            return stored if edited == TOO_DEEP and type(stored) in (dict, list) else edited
         if type(edited) is dict and type(stored) is dict:
             return {
                 name: stored[name]
                 if item == HIDDEN and name in stored and self.secret(name)
-                else self.restore(item, stored.get(name))
+                else self.restore(item, stored.get(name), depth + 1)
                 for name, item in edited.items()
             }
         if type(edited) is list and type(stored) is list:
-            shown = [self.hide(item)[0] for item in stored]
-            return [self.restore(item, _counterpart(n, item, edited, stored, shown)) for n, item in enumerate(edited)]
+            shown = [self._hidden(item, "", [], depth + 1) for item in stored]
+            like = [_counterpart(n, item, edited, stored, shown) for n, item in enumerate(edited)]
+            return [self.restore(item, its, depth + 1) for item, its in zip(edited, like, strict=True)]
         return edited
 
 

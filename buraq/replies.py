@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 
-def checked(replies: list[Any]) -> list[Any]:
-    """Return replies as they are. Raises the first error reply: what cannot be read is not to be shown as nothing."""
+def checked(reply: Any) -> Any:
+    """Return a reply as it is. Raises it when it is an error: what cannot be read is not to be taken for nothing."""
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def all_checked(replies: list[Any]) -> list[Any]:
+    """Return replies as they are. Raises the first that is an error."""
     for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
+        checked(reply)
     return replies
 
 
-def unix_ms(clock: Sequence[bytes]) -> int:
-    """Return the reply to TIME in unix ms."""
-    return int(clock[0]) * 1000 + int(clock[1]) // 1000
+def unix_ms(clock: Any) -> int:
+    """Return the reply to TIME in unix ms. Raises an error reply."""
+    seconds, micros = checked(clock)
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def group_of(reply: Any, name: str) -> dict[bytes, Any]:

@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError
 from buraq.backend import Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
 from buraq.records import write
-from buraq.replies import checked, group_of, unix_ms
+from buraq.replies import all_checked, group_of, unix_ms
 from buraq.statistics import NAMES, SECONDS, read
 from buraq.task import PAYLOAD, Undecodable, decode
 
@@ -71,7 +71,7 @@ class ShardInspector:
 
     def _ask(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Return the replies to commands none of which may be refused."""
-        return checked(self._link.commands(commands)) if commands else []
+        return all_checked(self._link.commands(commands)) if commands else []
 
     def queues(self) -> list[str]:
         """Return the names of the queues that exist, the default one first."""
@@ -87,7 +87,7 @@ class ShardInspector:
         groups = [("XINFO", "GROUPS", stream) for stream in streams]
         replies = self._link.commands([*groups, *lengths, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
         seen = [self._group(reply) for reply in replies[:5]]
-        *entries, scheduled, dead, clock = checked(replies[5:])
+        *entries, scheduled, dead, clock = all_checked(replies[5:])
         waiting = [max(0, length - pending) for length, (pending, _) in zip(entries, seen, strict=True)]
         heads = self._ask(
             [
@@ -122,12 +122,13 @@ class ShardInspector:
             asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
             asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
         clock, *replies = self._link.commands(asked)
+        now_ms = unix_ms(clock)
         paces = []
         for raw, due in zip(replies[::2], replies[1::2], strict=True):
-            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, int(clock[0]) - 1, RATE_SECONDS)
+            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, now_ms // 1000 - 1, RATE_SECONDS)
             rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
             paces.append(QueuePace(rates, int(float(due[1])) if isinstance(due, list) and due else None))
-        return unix_ms(clock), paces
+        return now_ms, paces
 
     def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
@@ -217,4 +218,3 @@ class ShardInspector:
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
             found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in held[name]), expiry[name]))
         return found
-

@@ -65,7 +65,7 @@ def _import(target: str, name: str) -> ModuleType:
         guess = close_match(name, _modules_beside(here, name))
         hint = f"; did you mean {guess!r}?" if guess else "; start in the folder that holds it, or set PYTHONPATH"
         raise TargetError(target, f"there is no module {error.name!r} in {here} or on Python's path{hint}") from None
-    except (Exception, SystemExit) as error:  # user code; one that ends the process is as broken as one that raises
+    except (Exception, SystemExit) as error:  # as with a factory
         raise TargetError(target, f"importing {name} failed:\n{_end_of_traceback(error)}") from error
 
 
@@ -138,7 +138,7 @@ def _queue_of(target: str, value: Any) -> Buraq:
         made = value()
     except ConfigError:
         raise
-    except Exception as error:  # user code
+    except (Exception, SystemExit) as error:  # user code; one that ends the process is as broken as one that raises
         raise TargetError(target, f"calling it failed:\n{_end_of_traceback(error)}") from error
     queue = _as_queue(target, made)
     if queue is None:

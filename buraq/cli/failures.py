@@ -18,8 +18,9 @@ from buraq.target import TargetError
 
 FAILED, USAGE, UNREACHABLE, NOT_FOUND = 1, 2, 3, 4
 
-# What redis-py raises for a server that is away. Not OSError: a closed pipe of our own output is one, too.
-Away = (RedisConnectionError, RedisTimeoutError)
+# What redis-py, and an open connection, raise for a server that is away. Not OSError: a closed pipe of our own output
+# is one, too.
+Away = (RedisConnectionError, RedisTimeoutError, ConnectionResetError, TimeoutError)
 
 
 class Failure(click.ClickException):

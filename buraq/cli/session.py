@@ -15,6 +15,7 @@ from buraq.cli.failures import Away
 from buraq.config import SETTINGS, Config
 from buraq.embedded import resolve
 from buraq.errors import ConfigError, ServerUnreachable
+from buraq.replies import checked
 from buraq.setting import PREFIX
 from buraq.target import load
 
@@ -96,8 +97,7 @@ def reached(backend: Backend) -> Iterator[None]:
     try:
         for shard in backend.shards:
             [pong] = shard.server.shared.commands([("PING",)])
-            if isinstance(pong, Exception):
-                raise pong
+            checked(pong)
         yield
     except Away as error:
         raise ServerUnreachable(backend.config.masked_url, str(error)) from error

@@ -7,7 +7,8 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buraq.metrics.processes import FOLDER
+from buraq.metrics.folding import reading
+from buraq.metrics.processes import FOLDER, is_ours
 from buraq.metrics.queues import QueueCollector
 from buraq.metrics.series import NAMES, series
 
@@ -30,6 +31,18 @@ class _Ours:
                 # When a series began is of no use to anybody, and doubles their number.
                 metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
                 yield metric
+
+
+class _Undisturbed:
+    """A collector that reads files of a folder, while nobody changes which there are."""
+
+    def __init__(self, source: Any, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+
+    def collect(self) -> Any:
+        with reading(self._folder):
+            return self._source.collect()
 
 
 class _Found:
@@ -55,6 +68,7 @@ def render(extra_collectors: Iterable[Collector | QueueCollector] = ()) -> tuple
     folder = os.environ.get(FOLDER)
     if folder and Path(folder).is_dir():
         own = MultiProcessCollector(None, folder)  # type: ignore[no-untyped-call]
+        own = _Undisturbed(own, Path(folder)) if is_ours(folder) else own
     registry = CollectorRegistry()
     registry.register(_Ours(own, {metric.name for metric in extra}))
     if extra:

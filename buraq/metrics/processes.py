@@ -10,8 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from buraq.metrics.folding import fold
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _prepared: dict[int, str] = {}  # process that prepared a folder -> the folder
+_made: set[str] = set()  # folders that we have made: nobody reads there who does not know of our lock
 
 
 def prepare_multiprocess() -> str:
@@ -36,6 +39,7 @@ def prepare_multiprocess() -> str:
         return given
     folder = tempfile.mkdtemp(prefix="buraq-metrics-")
     os.environ[FOLDER] = folder
+    _made.add(folder)
     _prepared[os.getpid()] = folder
     owner = os.getpid()
 
@@ -66,10 +70,20 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def forget_process(pid: int) -> None:
-    """Drop the gauges of a process that ended. Its counters stay: they happened. For gunicorn's `child_exit`."""
-    if os.environ.get(FOLDER):
-        from prometheus_client.multiprocess import mark_process_dead
+def is_ours(folder: str) -> bool:
+    """Whether we have made a folder, or the process that this one was forked from."""
+    return folder in _made
 
-        with contextlib.suppress(FileNotFoundError):
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+def forget_process(pid: int) -> None:
+    """Drop the gauges of a process that ended. What it counted stays: that happened. For gunicorn's `child_exit`."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return
+    from prometheus_client.multiprocess import mark_process_dead
+
+    with contextlib.suppress(FileNotFoundError):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    if is_ours(folder):
+        with contextlib.suppress(OSError):  # a full disk, for one: then its files stay
+            fold(Path(folder), pid)

@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
@@ -164,7 +164,8 @@ def from_our_page(request: Request, origins: tuple[str, ...]) -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
-    return origin is not None and urlsplit(origin).netloc == request.host
+    host = _split(origin or "").netloc
+    return bool(host) and host == request.host
 
 
 def from_foreign_page(request: Request, origins: tuple[str, ...]) -> bool:
@@ -185,13 +186,18 @@ def unauthorized() -> HTTPException:
 
 
 def _of_this_machine(origin: str) -> bool:
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        return False
+    host = _split(origin).hostname or ""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _split(origin: str) -> SplitResult:
+    """Return the parts of an origin; what is none has none."""
+    try:
+        return urlsplit(origin)
+    except ValueError:  # "http://[", for one: anybody can send that
+        return SplitResult("", "", "", "", "")

@@ -112,6 +112,14 @@ class Streams:
             self._open.discard(stream)
 
     def _serve(self) -> None:
+        try:
+            self._serve_all()
+        except BaseException:
+            with self._lock:
+                self._serving = False  # the next stream that opens has all of them served again
+            raise
+
+    def _serve_all(self) -> None:
         """Push events as they come, then rest for as long as that took.
 
         A few streams take no time worth mentioning, so each event is pushed at once. Thousands take a while: the rest

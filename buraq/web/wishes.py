@@ -121,6 +121,14 @@ class Whole:
         return current, shown
 
     def _run(self) -> None:
+        try:
+            self._look_while_wanted()
+        except BaseException:
+            with self._lock:
+                self._running = False  # the next who wants it has it begin again
+            raise
+
+    def _look_while_wanted(self) -> None:
         while True:
             began = time.monotonic()
             with self._lock:

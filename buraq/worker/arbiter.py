@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LOOK_EVERY = 0.2
+_TELL_EVERY = 1.0  # seconds
 _HURRY = 5.0  # seconds that workers have to hand back after the second signal
 _QUICK_DEATH = 2.0  # a process that lived shorter than this is not replaced at once
 _FAREWELL = 2.0  # seconds; where the server does not answer a new process has nothing to do either
@@ -40,6 +41,7 @@ class GroupArbiter(Arbiter):
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._handover = Handover()
+        self._ending = False
         self.killed = False  # workers had to be killed in the end
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
@@ -92,6 +94,7 @@ class GroupArbiter(Arbiter):
         """Reap as gunicorn does, but for two exit codes for which it ends the whole group.
 
         They say that no process would do better. Of one that was at work they do not: a task ended it, with that code.
+        And while the group ends they say nothing new: where one fails, all do.
         """
         while True:
             before: dict[int, Any] = dict(self.WORKERS)
@@ -101,7 +104,7 @@ class GroupArbiter(Arbiter):
                 gone = [before[pid] for pid in before.keys() - self.WORKERS.keys()]
                 # Who was seen to has an empty row, and so has who gave up or never began.
                 at_work = [worker for worker in gone if worker.row.read().pid > 0]
-                if not at_work:
+                if not at_work and not self._ending:
                     raise
                 for worker in at_work:
                     worker.tmp.close()
@@ -131,22 +134,33 @@ class GroupArbiter(Arbiter):
         for listener in self.LISTENERS:
             listener.close()
         self.LISTENERS.clear()
+        self._ending = True
         self.kill_workers(signal.SIGTERM)
-        limit = time.monotonic() + self._grace
-        hurried = False
+        told_at, hurried = time.monotonic(), False
+        limit = told_at + self._grace
         while self.WORKERS and time.monotonic() < limit:
             if not hurried and self._asked_again():
                 log.warning("second signal: handing back at once")
                 hurried = True
                 limit = min(limit, time.monotonic() + _HURRY)
                 self.kill_workers(signal.SIGQUIT)
-            self._reap()
+            elif time.monotonic() - told_at > _TELL_EVERY:
+                told_at = time.monotonic()
+                self._tell_again(signal.SIGQUIT if hurried else signal.SIGTERM)
             time.sleep(0.02)
+            self._reap()  # last: who has ended and is not reaped can be told
         if self.WORKERS:
             self.killed = True
             log.error("workers did not stop in time and are killed", extra={"pids": ",".join(map(str, self.WORKERS))})
         self.kill_workers(signal.SIGKILL)
         self._reap()
+
+    def _tell_again(self, number: int) -> None:
+        """Signal those that do not stop. Who has just been forked still has our handlers, and notes it for nobody."""
+        workers: dict[int, Any] = dict(self.WORKERS)
+        for pid, worker in workers.items():
+            if not worker.row.read().stopping:
+                self.kill_worker(pid, number)
 
     def _asked_again(self) -> bool:
         try:

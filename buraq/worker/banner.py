@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from redis.exceptions import ResponseError
 
 from buraq.connection import Unreachable
 from buraq.legacy import Leftovers
@@ -35,30 +37,20 @@ class Banner:
         worker = self._worker
         if full:
             self._show_server()
+            self._show_leftovers()
+            self._show_group()
         while not worker.standing.valid:
             gevent.sleep(0.02)
         log.info("consuming", extra={"worker": worker.name, "slots": worker.slots.concurrency})
 
     def _show_server(self) -> None:
-        worker, options = self._worker, self._group.options
-        backend = worker.app.backend
-        config = backend.config
-        while True:
-            try:
-                server, memory, disk = backend.server.shared.commands(
-                    [("INFO", "server"), ("INFO", "memory"), ("INFO", "persistence")]
-                )
-                break
-            except Unreachable as error:
-                facts = {"server": config.masked_url, "error": str(error)}
-                troubles.warning("waiting for Redis (REDIS_URL or REDIS_ADDR)", extra=facts)
-                gevent.sleep(0.5)
-        said = {**_info(server), **_info(memory), **_info(disk)}
+        backend = self._worker.app.backend
+        said = self._ask_server()
         policy = said.get("maxmemory_policy", "unknown")
         log.info(
             "connected",
             extra={
-                "server": config.masked_url,
+                "server": backend.config.masked_url,
                 "version": _version(said),
                 "durability": "AOF"
                 if said.get("aof_enabled") == "1"
@@ -71,12 +63,33 @@ class Banner:
                 "THE SERVER MAY EVICT TASKS: set maxmemory-policy to noeviction, or they vanish when memory is short",
                 extra={"eviction": policy},
             )
-        for queue in worker.queues_now() if len(backend.shards) == 1 else ():  # the original knows no shards
-            for stream, left in Leftovers(backend, queue).count().items():
-                log.warning(
-                    "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
-                    extra={"stream": stream, "entries": left},
-                )
+
+    def _show_leftovers(self) -> None:
+        backend = self._worker.app.backend
+        for queue in self._worker.queues_now() if len(backend.shards) == 1 else ():  # the original knows no shards
+            with suppress(ResponseError, *Unreachable):  # the next start says it
+                for stream, left in Leftovers(backend, queue).count().items():
+                    log.warning(
+                        "acked entries were never deleted, as the Go original leaves them: `buraq tidy` deletes them",
+                        extra={"stream": stream, "entries": left},
+                    )
+
+    def _ask_server(self) -> dict[str, str]:
+        """Return what the server says of itself, as soon as it answers."""
+        backend = self._worker.app.backend
+        asked = [("INFO", "server"), ("INFO", "memory"), ("INFO", "persistence")]
+        while True:
+            try:
+                server, memory, disk = backend.server.shared.commands(asked)
+                return {**_info(server), **_info(memory), **_info(disk)}
+            except (*Unreachable, ResponseError) as error:  # no such database, for one
+                facts = {"server": backend.config.masked_url, "error": str(error)}
+                troubles.warning("waiting for Redis (REDIS_URL or REDIS_ADDR)", extra=facts)
+                gevent.sleep(0.5)
+
+    def _show_group(self) -> None:
+        worker, options = self._worker, self._group.options
+        config, shards = worker.app.backend.config, len(worker.app.backend.shards)
         nodes = len(config.redis_addrs) if config.redis_cluster else 1
         host, port = self._group.address[:2]
         log.info(
@@ -86,7 +99,7 @@ class Banner:
                 "task_types": ",".join(sorted(worker.app.registry)) or "none",
                 "processes": options.processes,
                 "slots": options.concurrency,
-                "connections": (PER_SHARD * len(backend.shards) + PER_NODE * nodes) * options.processes,
+                "connections": (PER_SHARD * shards + PER_NODE * nodes) * options.processes,
                 "metrics": f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}/metrics",
             },
         )

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from redis.exceptions import ResponseError
+
 from buraq.connection import Unreachable
 from buraq.keys import QueueKeys
+from buraq.replies import checked
 from buraq.worker.loop import Loop
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class Control(Loop):
         for lane in self._worker.lanes:
             try:
                 do(lane)
-            except Unreachable as error:
+            except (*Unreachable, ResponseError) as error:
                 away = error
             self.tick()
         if away is not None:
@@ -75,10 +78,13 @@ class Control(Loop):
         def look(lane: Lane) -> None:
             keys = lane.shard.names
             names, paused = lane.controlling.commands([("SMEMBERS", keys.queues), ("HKEYS", keys.paused)])
-            lane.honour(frozenset(map(bytes.decode, paused)) if isinstance(paused, list) else frozenset())
+            if isinstance(paused, list):  # else what was known holds: a busy server resumes no queue
+                lane.honour(frozenset(name.decode(errors="replace") for name in paused))
             if isinstance(names, list | set):
                 seen.update(name.decode(errors="replace") for name in names)
                 answered.append(lane)
+            for reply in (names, paused):
+                checked(reply)  # what was refused is said
 
         try:
             self._each_shard(look)
@@ -117,10 +123,11 @@ class Control(Loop):
 
     def type_lives(self, keys: QueueKeys, task_type: str) -> bool:
         """Say whether a live worker process of a queue knows a task type. True when nobody can be asked."""
+        lane = self._worker.lanes[keys.shard]
         try:
-            shard = self._worker.app.backend.shards[keys.shard]
-            [score] = shard.server.shared.commands([("ZSCORE", keys.types, task_type)])
-        except Unreachable:
+            [reply] = lane.shard.server.shared.commands([("ZSCORE", keys.types, task_type)])
+            score = checked(reply)
+        except (*Unreachable, ResponseError):
             return True
-        now_ms = time.time() * 1000 + self._worker.lease.clock_ahead_ms
+        now_ms = time.time() * 1000 + lane.lease.clock_ahead_ms
         return isinstance(score, bytes) and float(score) > now_ms

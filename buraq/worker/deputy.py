@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import ujson
 
 from buraq.worker.board import Board, State
-from buraq.worker.probes import Probes
+from buraq.worker.probes import SILENT_AFTER, Probes
 
 HELD_AFTER = 0.5  # seconds without a turn of the hub before others answer for it; a probe has one at least
 _SILENT_AFTER = 1.0  # seconds without a look of the lease thread, which a task that keeps the GIL stops as well
@@ -81,8 +81,12 @@ class Deputy:
 
 
 def _held(state: State, now: float) -> bool:
-    """Say whether a process cannot answer: its hub does not turn, or not even the thread that looks at it runs."""
-    return state.blocked > HELD_AFTER or now - state.looked > _SILENT_AFTER
+    """Say whether a process cannot answer: its hub does not turn, or not even the thread that looks at it runs.
+
+    Where the server does not answer that thread waits for it, for seconds, and the hub turns.
+    """
+    silent_after = _SILENT_AFTER if state.reachable else SILENT_AFTER
+    return state.blocked > HELD_AFTER or now - state.looked > silent_after
 
 
 def _head(client: socket.socket) -> bytes:

@@ -6,7 +6,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import gevent
 from gevent import monkey
+from redis.exceptions import ResponseError
 
 from buraq.backend import Backend
 from buraq.config import Config
@@ -35,11 +37,11 @@ class Farewells:
         self._under_way: list[Any] = []  # a lock for each thread, held until it is done
 
     def end_lease(self, name: str) -> None:
-        """End the lease of a dead process, on all queues. When the server does not answer the lease runs out."""
+        """End the lease of a dead process, on all queues. When the server does not answer, or refuses, it runs out."""
         done = _allocate_lock()
         done.acquire()
         self._under_way.append(done)
-        _start_new_thread(self._end_lease, (name, done))
+        _start_new_thread(self._run, (name, done))
 
     def wait(self, timeout: float) -> bool:
         """Wait until no thread is at it, at most `timeout` seconds. Returns whether none is."""
@@ -48,13 +50,21 @@ class Farewells:
         self._under_way = left
         return not left
 
-    def _end_lease(self, name: str, done: Any) -> None:
+    def _run(self, name: str, done: Any) -> None:
         try:
-            backend = Backend(self._config)
-            for shard in backend.shards:
-                with suppress(*Unreachable):
-                    queues = ShardInspector(shard).queues()
-                    shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
-            backend.close()
+            self._end_lease(name)
         finally:
-            done.release()
+            try:
+                # What waits in a thread makes a hub there, with descriptors and a thread to look names up. Nobody else
+                # gives them back, and an arbiter whose processes die for days would have none left to fork with.
+                gevent.get_hub().destroy()
+            finally:
+                done.release()
+
+    def _end_lease(self, name: str) -> None:
+        backend = Backend(self._config)
+        for shard in backend.shards:
+            with suppress(ResponseError, *Unreachable):
+                queues = ShardInspector(shard).queues()
+                shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
+        backend.close()

@@ -41,12 +41,11 @@ class Fetcher(Loop):
         batch: int = 250,
         block: float = 2.0,
         room: Event | None = None,
-        turn_of_others: Callable[[], None] | None = None,
         cohort: int = 1,
         company: Company | None = None,
     ) -> None:
-        """`room` is set by whoever frees a slot. `turn_of_others` is called between a question and its answer. `cohort`
-        is how many suspects this asks for at once, `company` says how many others brought.
+        """`room` is set by whoever frees a slot. `cohort` is how many suspects this asks for at once, `company` says
+        how many others brought.
         """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
@@ -59,7 +58,6 @@ class Fetcher(Loop):
         self._dispatch = dispatch
         self._hand_back = hand_back
         self._batch = batch
-        self._turn_of_others = turn_of_others
         self._block = self.waits = block
         self._cohort = cohort
         self._company = company or Company([holdings], cohort)
@@ -227,11 +225,7 @@ class Fetcher(Loop):
         """
         self._holdings.asking()
         try:
-            # While there is something to run, that comes before the answer, which is there when it has had its turn.
-            replies = self._link.commands(
-                [self._words(streams, count, block_ms) for streams, count in reads],
-                self._turn_of_others if block_ms is None else None,
-            )
+            replies = self._link.commands([self._words(streams, count, block_ms) for streams, count in reads])
             found: list[dict[str, int]] = []
             refused: ResponseError | None = None
             for (streams, _), reply in zip(reads, replies, strict=True):

@@ -88,7 +88,9 @@ class Group(BaseApplication):
             "workers": self.options.processes,
             "worker_class": "buraq.worker.process.ConsumerWorker",
             "worker_connections": 100,
-            "graceful_timeout": int(config.shutdown_timeout + ARBITER_GRACE),
+            # For so long a reload would wait until the old processes are gone, and hear no signal to stop meanwhile.
+            # The stop has a grace of its own.
+            "graceful_timeout": 0,
             # One long CPU task must not have the process killed, with all its neighbours, before MAX_BLOCKED.
             "timeout": int(config.max_blocked) + 15,
             "keepalive": 1,

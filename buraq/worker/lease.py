@@ -16,13 +16,14 @@ from redis.exceptions import ResponseError
 
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
+from buraq.replies import checked
 from buraq.scripts import Argument
 from buraq.worker.guard import Follower, Guard
 from buraq.worker.reports import Reports
 from buraq.worker.rights import Rights
 
 RENEWALS = 5  # in one LEASE_TTL
-_SAY_EVERY = 5.0  # seconds; an outage is not said with every try
+_SAY_EVERY = 5.0  # seconds; why there is no lease is not said with every try
 
 
 class Lease:
@@ -55,7 +56,7 @@ class Lease:
         self.until = 0.0  # by our own clock; counted from before the last renewal was sent
         self.reachable = True
         self.denied = ""  # what the user of the server may not, of what is to be done with the queues
-        self._said_at = 0.0  # when it was last said that the server is away
+        self._said_at = -_SAY_EVERY  # when it was last said why there is none
         self._facts = facts
         self._clock = clock
         self._rights = rights
@@ -72,7 +73,7 @@ class Lease:
         return self._clock() < self.until
 
     def renew(self) -> bool:
-        """Renew the lease on all queues. Returns False when the server did not answer.
+        """Renew the lease on all queues. Returns False when the server did not answer, or refused.
 
         For one caller at a time: the thread, or a test.
         """
@@ -85,18 +86,16 @@ class Lease:
             if not self._may(brokers):
                 return False
             sent = time.time()
-            replies = self._link.calls([b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers])
+            calls = [b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers]
+            replies = [checked(reply) for reply in self._link.calls(calls)]
             back = time.time()
         except Unreachable as error:
-            if self.reachable or self._clock() - self._said_at >= _SAY_EVERY:
-                self._said_at = self._clock()
-                self.reports.add(logging.WARNING, "lease not renewed", {"error": str(error)})
+            self._say(logging.WARNING, "lease not renewed", {"error": str(error)}, at_once=self.reachable)
             self.reachable = False
             self._permitted.clear()  # the next connection may come to another server, or be another user's
             return False
-        refused = [reply for reply in replies if isinstance(reply, ResponseError)]
-        if refused:
-            self.reports.add(logging.ERROR, "lease refused", {"error": str(refused[0])})
+        except ResponseError as error:  # a connection may be refused as well: it has no such database, or is busy
+            self._say(logging.ERROR, "lease refused", {"error": str(error)})
             return False
         self.reachable = True
         self.clock_ahead_ms = int(replies[0][1]) - (sent + back) * 500
@@ -110,24 +109,27 @@ class Lease:
         return True
 
     def _may(self, brokers: Sequence[Broker]) -> bool:
-        """Ask whether the user of the server may do all that is done with these queues, where that is not known."""
+        """Ask whether the user of the server may do all that is done with these queues, where that is not known.
+
+        Raises the error reply of a server that does not say it, as a busy one.
+        """
         new = [broker for broker in brokers if broker not in self._permitted]
         if self._rights is None or not new:
             return True
         replies = self._link.calls([self._rights.question(broker) for broker in new])
         for broker, reply in zip(new, replies, strict=True):
-            try:
-                self.denied = self._rights.refused(broker, reply)
-            except ResponseError as error:  # a busy server, for one: asked again soon
-                self.reports.add(logging.ERROR, "lease refused", {"error": str(error)})
-                return False
+            self.denied = self._rights.refused(broker, reply)
             if self.denied:
-                if self._clock() - self._said_at >= _SAY_EVERY:
-                    self._said_at = self._clock()
-                    self.reports.add(logging.ERROR, "no permission (docs/security.md)", {"missing": self.denied})
+                self._say(logging.ERROR, "no permission (docs/security.md)", {"missing": self.denied})
                 return False
             self._permitted.add(broker)
         return True
+
+    def _say(self, level: int, event: str, facts: dict[str, object], at_once: bool = False) -> None:
+        """Report why there is no lease, which each try would say again: now and then, or `at_once`."""
+        if at_once or self._clock() - self._said_at >= _SAY_EVERY:
+            self._said_at = self._clock()
+            self.reports.add(level, event, facts)
 
     # -- the thread
 

@@ -18,6 +18,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
+from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.connection import Unreachable
@@ -76,9 +77,12 @@ class ConsumerWorker(GeventWorker):
     # -- signals: set flags, nothing else; they run inside the hub or inside a task
 
     def init_signals(self) -> None:
-        """SIGTERM drains, SIGQUIT hurries, SIGINT is the arbiter's alone: one Ctrl-C reaches the whole group."""
+        """SIGTERM drains, SIGQUIT hurries. SIGINT and SIGHUP are the arbiter's alone: one Ctrl-C, and the end of a
+        terminal, reach the whole group, and by itself a process would die of the latter in the middle of its tasks.
+        """
         super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""
@@ -204,7 +208,7 @@ class ConsumerWorker(GeventWorker):
     def _say_what_is_left(self) -> None:
         """A burst leaves what is due later; retries may be among that."""
         inspector = Inspector(self.queue.backend)
-        with suppress(*Unreachable):
+        with suppress(ResponseError, *Unreachable):
             scheduled = sum(inspector.counts(queue).scheduled for queue in inspector.queues())
             if scheduled:
                 log.warning("worked off; tasks that are due later stay scheduled", extra={"scheduled": scheduled})

@@ -18,6 +18,7 @@ from buraq.deadletters import ShardLetters
 from buraq.groups import LetterGroup
 from buraq.keys import DEAD, FRONT, LETTERS, SUSPECTS
 from buraq.records import write
+from buraq.replies import checked, unix_ms
 from buraq.task import Dead, Delivery, Undecodable, decode
 from buraq.worker.lease import Lease, leases_of
 from buraq.worker.loop import Loop
@@ -83,8 +84,7 @@ class Reclaimer(Loop):
         rows, clock, *consumers = self._link.commands(
             [("ZRANGE", broker.keys.leases, 0, -1, "WITHSCORES"), ("TIME",), *asks]
         )
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
-        leases = leases_of(rows)
+        now_ms, leases = unix_ms(clock), leases_of(checked(rows))
         for letter, reply in zip(LETTERS, consumers, strict=True):
             if isinstance(reply, Exception):
                 continue  # no such stream or group: the fetcher makes it
@@ -102,10 +102,10 @@ class Reclaimer(Loop):
         while not self.stopping:
             words = ("XPENDING", stream, broker.group, "-", "+", RECLAIM_BATCH, dead)
             pending, clock = self._link.commands([words, ("TIME",)])
-            if isinstance(pending, Exception):
-                raise pending
-            bodies = self._link.commands([("XRANGE", stream, row[0], row[0]) for row in pending]) if pending else []
-            now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+            asks = [("XRANGE", stream, row[0], row[0]) for row in checked(pending)]
+            # A refusal must not pass for an entry without a body: its deaths would begin anew.
+            bodies = [checked(body) for body in self._link.commands(asks)] if asks else []
+            now_ms = unix_ms(clock)
             entries = [
                 self._judge(broker, letter, row[0], body, dead, now_ms - int(row[2]))
                 for row, body in zip(pending, bodies, strict=True)
@@ -123,7 +123,7 @@ class Reclaimer(Loop):
                 return
 
     def _judge(self, broker: Broker, letter: str, entry: bytes, body: Any, worker: str, started_ms: int) -> Reclaimable:
-        fields = body[0][1] if isinstance(body, list) and body else []
+        fields = body[0][1] if body else []
         delivery = Delivery(broker.keys, letter, entry, fields, 0)
         deaths = delivery.deaths + 1
         queue = ujson.dumps(broker.keys.name)

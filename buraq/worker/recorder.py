@@ -22,22 +22,25 @@ class Recorder:
         clock_ahead_ms: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
         completed_a_second: int = COMPLETED_A_SECOND,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """`history` is how many records are kept, 0 for none; `clock_ahead_ms` how far the server's clock is ahead. Of
-        completed tasks at most `completed_a_second` are kept.
+        """`history` is how many records are kept, 0 for none; `clock_ahead_ms` how far the server's clock is ahead of
+        `wall`. Of completed tasks at most `completed_a_second` are kept.
         """
         self._worker = worker
         self._history = history
         self._clock_ahead_ms = clock_ahead_ms
         self._clock = clock
-        self._wall = time.time() - time.monotonic()
+        self._wall = wall
         self._second = 0.0  # when the present second began
         self._most = self._left = completed_a_second  # completed tasks that may be kept in it
 
     @property
     def _ahead(self) -> float:
-        """Seconds from our monotonic clock to the server's time."""
-        return self._wall + self._clock_ahead_ms() / 1000
+        """Seconds from our monotonic clock to the server's time. Never the same for long: a machine that sleeps, or
+        whose time is put right, has its wall clock jump, and not the other.
+        """
+        return self._wall() - time.monotonic() + self._clock_ahead_ms() / 1000
 
     def prepare(self, batch: Sequence[Delivery]) -> str:
         """Write down what is kept of deliveries that ended alike. Returns what they add to the statistics."""

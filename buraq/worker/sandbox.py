@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -254,7 +255,10 @@ def _log_again(line: dict[str, Any]) -> None:
     """Write a child's log line as one of this process."""
     logger = logging.getLogger(line["name"])
     if logger.isEnabledFor(line["levelno"]):
-        logger.handle(logging.makeLogRecord(line))
+        try:
+            logger.handle(logging.makeLogRecord(line))
+        except Exception:  # a filter of the user's; nobody would hear any more what the child's tasks end in
+            traceback.print_exc()
 
 
 def _how(status: int) -> str:

@@ -272,7 +272,7 @@ class Notes:
     """Writes what an event says beside its type and its task's id: members as JSON, without braces."""
 
     def __init__(self, worker: str) -> None:
-        self._worker = worker
+        self._worker = _json(worker)[1:-1]  # CONSUMER_NAME is whatever somebody has set
         self._written: dict[tuple[str, str], str] = {}
 
     def start(self, delivery: Delivery) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from buraq.broker import Broker
 from buraq.worker.fetcher import Fetcher
 
 _LEAST = 8  # what one may ask for at once, however many they are
@@ -38,7 +39,8 @@ class Budget:
             if fetcher not in self._waiting:
                 self._waiting.append(fetcher)
             return 0
-        self.withdraw(fetcher)
+        if fetcher in self._waiting:
+            self._waiting.remove(fetcher)
         self._asked[fetcher] = count
         return count
 
@@ -54,9 +56,10 @@ class Budget:
         self.room()
 
     def withdraw(self, fetcher: SharingFetcher) -> None:
-        """Leave the line."""
+        """Leave the line. A slot that has been offered to who leaves is the next one's."""
         if fetcher in self._waiting:
             self._waiting.remove(fetcher)
+            self.room()
 
     def left_to(self, fetcher: SharingFetcher) -> int:
         """Return how many deliveries a fetcher may start now: all that is free and not reserved for another."""
@@ -86,6 +89,17 @@ class SharingFetcher(Fetcher):
         except BaseException:
             self._budget.withdraw(self)
             raise
+
+    # What these ask may not be answered for seconds, and who waits for that must not be who a slot is kept for.
+
+    def _make_groups(self, broker: Broker) -> None:
+        self._budget.withdraw(self)
+        super()._make_groups(broker)
+
+    def reconcile(self) -> None:
+        """Do as `Fetcher.reconcile`."""
+        self._budget.withdraw(self)
+        super().reconcile()
 
     def _fill(self) -> None:
         self.room.clear()

@@ -17,6 +17,7 @@ from buraq.app import Buraq
 from buraq.connection import Unreachable
 from buraq.function import TaskFunction
 from buraq.keys import SUSPECTS
+from buraq.producer import passes
 from buraq.task import (
     Dead,
     Delivery,
@@ -109,11 +110,6 @@ class Slots:
         self._backlog.extend(deliveries)
         if deliveries and not self._called:
             self._call_slot()
-
-    def have_a_turn(self) -> None:
-        """Let what has been dispatched begin, if there is any, before the caller goes on."""
-        if self._backlog:
-            gevent.sleep(0)
 
     def _call_slot(self) -> None:
         """Have one slot come to the backlog.
@@ -244,7 +240,7 @@ class Slots:
             try:
                 said = shard.server.shared.call(call)
             except (*Unreachable, ResponseError) as error:
-                if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
+                if not _may_pass(error):
                     log.warning("idempotency key cannot be asked: the task runs", extra={"error": str(error)})
                     return None
                 log.debug("idempotency key not asked", extra={"error": str(error)})
@@ -319,3 +315,10 @@ class Slots:
         self._killed = True
         gevent.killall(self._greenlets, block=False)
         gevent.joinall(self._greenlets, timeout=timeout)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Say whether a server that did not answer, or refused, may answer when it is asked again: a full one, too."""
+    if not isinstance(error, ResponseError) or isinstance(error, OutOfMemoryError):
+        return True
+    return passes(error) or str(error).startswith("MISCONF")

@@ -210,6 +210,18 @@ class Worker:
             tick()
             gevent.sleep(0.02)
         running = self.slots.busy
+        self._hand_back()
+        settled_by = time.monotonic() + SETTLE_GRACE
+        while any(lane.settler.pending for lane in self.lanes) and time.monotonic() < settled_by:
+            tick()
+            gevent.sleep(0.01)
+        self._end_loops(settled_by)
+        self.left = self._quietly(*(lane.fetcher.leave for lane in self.lanes))
+        self._close()
+        return running
+
+    def _hand_back(self) -> None:
+        """End what still runs, and give all that has no outcome the one of being handed back."""
         if self.slots.load:
             self.slots.kill()
         if self.children is not None:
@@ -217,28 +229,27 @@ class Worker:
         for lane in self.lanes:
             for delivery in list(lane.holdings.known.values()):
                 self.slots.end(delivery, RELEASED, 0)
-        settled_by = time.monotonic() + SETTLE_GRACE
-        while any(lane.settler.pending for lane in self.lanes) and time.monotonic() < settled_by:
-            tick()
-            gevent.sleep(0.01)
+
+    def _end_loops(self, by: float) -> None:
+        """End the loops that a stop still needed, and the lease threads, and wait for them until `by`, monotonic."""
         for lane in self.lanes:
             lane.settler.stop()
             lane.lease.stop()
         self.control.stop()
         # Their connections must be at rest. A read that was on its way is woken again.
-        while not all(one.ready() for one in self._talking) and time.monotonic() < settled_by:
+        while not all(one.ready() for one in self._talking) and time.monotonic() < by:
             self._quietly(*(lane.fetcher.wake for lane in self.lanes))
             gevent.joinall(self._talking, timeout=0.1)
-        while not all(lane.lease.stopped for lane in self.lanes) and time.monotonic() < settled_by:
+        while not all(lane.lease.stopped for lane in self.lanes) and time.monotonic() < by:
             gevent.sleep(0.01)
-        self.left = self._quietly(*(lane.fetcher.leave for lane in self.lanes))
+
+    def _close(self) -> None:
         gevent.killall(self._greenlets, timeout=1.0)
         for lane in self.lanes:
             lane.settler.close()
             for link in lane.links:
                 link.close()
         self.metrics.flush()
-        return running
 
     def _quietly(self, *farewells: Callable[[], object]) -> bool:
         """Take last steps that nobody depends on, side by side: when Redis is away the lease runs out instead.

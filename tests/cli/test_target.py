@@ -113,6 +113,7 @@ def test_a_flask_app_gives_the_queue_that_joined_it(shop: Callable[[str, str], N
         ("broken_d", 'broken_d.py", line 2, in <module>'),
         ("needy_d", "No module named 'not_installed_anywhere'"),
         ("leaving_d", "SystemExit: 3"),
+        ("quitting_d:make", "SystemExit: DATABASE_URL is not set"),
     ],
 )
 def test_a_wrong_target_is_told_what_is_there(shop: Callable[[str, str], None], target: str, said: str) -> None:
@@ -124,6 +125,7 @@ def test_a_wrong_target_is_told_what_is_there(shop: Callable[[str, str], None], 
     shop("broken_d", "# fails\n1 / 0\n")
     shop("needy_d", "import not_installed_anywhere\n")
     shop("leaving_d", "import sys\nsys.exit(3)\n")
+    shop("quitting_d", "def make(): raise SystemExit('DATABASE_URL is not set')\n")
 
     with pytest.raises(TargetError) as caught:
         load(target)

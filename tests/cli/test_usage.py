@@ -7,9 +7,13 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 from redis import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from buraq.backend import Backend
 from buraq.cli.root import buraq
-from buraq.config import SETTINGS
+from buraq.cli.session import reached
+from buraq.config import SETTINGS, Config
+from buraq.errors import ServerUnreachable
 from buraq.version import __version__
 from tests.cli.conftest import COMMAND, Done, environment
 from tests.servers import Server
@@ -70,6 +74,17 @@ def test_the_console_script_is_the_same_command() -> None:
     done = subprocess.run([script.rpartition("/")[0] + "/buraq", "--version"], capture_output=True, text=True)
 
     assert done.stdout == f"buraq {__version__}\n"
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), TimeoutError(), RedisTimeoutError()], ids=repr)
+def test_a_server_that_goes_away_under_way_is_said_as_one_that_is_away(server: Server, error: Exception) -> None:
+    with pytest.raises(ServerUnreachable), reached(Backend(Config.from_env({"REDIS_URL": server.url}))):
+        raise error
+
+
+def test_who_stops_reading_what_is_printed_is_no_server_that_is_away(server: Server) -> None:
+    with pytest.raises(BrokenPipeError), reached(Backend(Config.from_env({"REDIS_URL": server.url}))):
+        raise BrokenPipeError
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)

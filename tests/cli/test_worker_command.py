@@ -137,6 +137,16 @@ def test_a_target_that_cannot_be_imported_ends_the_worker_with_code_2(
     assert "ZeroDivisionError" in done.err
 
 
+def test_a_target_that_no_process_of_several_can_import_is_code_2_too(
+    run: Callable[..., Done], module: Callable[..., Path]
+) -> None:
+    module("broken", "1 / 0\n")
+
+    done = run("worker", "broken", "--processes", "4", METRICS_PORT="127.0.0.1:0")
+
+    assert done.code == 2, done.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_exits_0(
     start: Callable[..., Running],

@@ -1,5 +1,6 @@
 """Workers are told to stop, to reload, to be more or fewer, while they work: each task runs once."""
 
+import os
 import signal
 
 import pytest
@@ -63,6 +64,33 @@ def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclu
         old = new
     verdict = conclude("F21", f"{restarts} rolling restarts under load", tasks, patience=240, restarts=restarts)
     assert verdict.runs == len(tasks)
+
+
+def test_the_end_of_a_terminal_kills_no_process(group, queue, ledger):
+    workers = group(processes=2, concurrency=5).consuming()
+    first = workers.workers()
+    tasks = {queue.enqueue("nap", {"seconds": 1.0}).id for _ in range(10)}
+    eventually(lambda: ledger.starts().keys() == tasks or None)
+
+    os.killpg(workers.process.pid, signal.SIGHUP)
+
+    eventually(lambda: not set(first) & set(workers.workers()) or None, 20)
+    assert ledger.ended() == tasks
+    assert len(ledger.runs()) == len(tasks)
+
+
+def test_a_stop_is_heard_while_a_reload_lets_old_processes_drain(group, queue, ledger):
+    workers = group(SHUTDOWN_TIMEOUT="60s").consuming()
+    task = queue.enqueue("nap", {"seconds": 90.0}).id
+    eventually(lambda: ledger.starts().keys() == {task} or None)
+    workers.process.send_signal(signal.SIGHUP)
+    workers.says("consuming", 2)
+
+    workers.process.send_signal(signal.SIGTERM)
+    workers.says("stopping", 2)  # the old process does since the reload
+
+    assert workers.stop(timeout=20) == 0
+    assert [line.id for line in ledger.lines("released")] == [task]
 
 
 def test_a_process_that_has_stopped_and_does_not_end_shows_where_it_hangs_and_is_ended(group, queue, ledger):

@@ -11,6 +11,7 @@ from redis import Redis
 from buraq.connection import Server as Connections
 from buraq.connection import Unreachable
 from buraq.events import GAP, READ_AT_ONCE, Event, EventRing, Feed, Inbox, parse
+from buraq.web.frames import frame
 from tests.servers import Server, eventually
 
 CHANNEL = "buraq_events"
@@ -55,10 +56,11 @@ def test_an_event_has_its_three_members_always_and_is_one_line() -> None:
     assert "\n" not in event.data and "\r" not in event.data
 
 
-def test_an_event_with_half_a_surrogate_pair_can_be_sent_on() -> None:
+def test_an_event_of_a_stranger_can_always_be_sent() -> None:
     event = parse(b'{"type":"Pending","error":"\\ud800"}')
 
     assert event is not None
+    assert frame(event)
     assert json.loads(event.data.encode())["error"] == "\ud800"
 
 

@@ -261,6 +261,39 @@ def test_processes_add_up_and_one_that_died_takes_its_gauges_along() -> None:
     assert not Path(folder.strip()).exists(), "the folder goes with the process that made it"
 
 
+MANY = """
+import os, sys
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+for n in range(20):
+    pid = os.fork()
+    if pid == 0:
+        counting = metrics.TaskMetrics(known=["mail"])
+        counting.completed("mail", 0.02, 0.001)
+        counting.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    metrics.forget_process(pid)
+(folder / "counter_1.db").touch()  # of one that died in its first moment
+metrics.forget_process(1)
+print(len(list(folder.glob("*.db"))))
+sys.stdout.write(metrics.render()[0].decode())
+"""
+
+
+def test_processes_that_have_ended_leave_one_file_of_a_kind_however_many_they_were() -> None:
+    files, _, text = run(MANY).partition("\n")
+    found = read(text)
+
+    assert int(files) <= 2
+    assert found['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 20
+    assert found['buraq_task_duration_seconds_count{task_type="mail"}'] == 20
+    assert found['buraq_task_duration_seconds_bucket{le="0.01",task_type="mail"}'] == 0
+    assert found['buraq_task_duration_seconds_bucket{le="0.025",task_type="mail"}'] == 20
+
+
 def test_a_folder_of_ones_own_is_used_and_what_the_dead_left_there_is_forgotten(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

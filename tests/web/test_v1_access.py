@@ -156,6 +156,7 @@ def test_without_keys_there_is_nothing_to_sign_in_with(make: Make) -> None:
         ({"Sec-Fetch-Site": "none"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),  # not even an address
     ],
 )
 def test_changes_by_session_come_from_our_pages_only(make: Make, headers: dict[str, str], status: int) -> None:
@@ -204,7 +205,9 @@ def test_behind_a_proxy_that_speaks_https_the_cookie_is_secure(make: Make) -> No
 def test_another_sites_page_signs_nobody_in_or_out(make: Make) -> None:
     api = make(api_key=API)
     assert api.post("/session", {"key": API}, Sec_Fetch_Site="cross-site").status_code == 403
-    assert api.ask("DELETE", "/session", Origin="https://evil.example").status_code == 403
+    for origin in ("https://evil.example", "http://[", "http://[x]:y"):
+        assert api.post("/session", {"key": API}, Origin=origin).status_code == 403
+        assert api.ask("DELETE", "/session", Origin=origin).status_code == 403
 
 
 def test_the_event_stream_takes_the_session(server: Server, redis: Redis) -> None:

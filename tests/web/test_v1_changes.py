@@ -222,6 +222,18 @@ def test_a_dead_letter_goes_back_with_no_retries_used(both: tuple[Client, Workpl
     assert actions(api) == [("replay", "default", "t", None)]
 
 
+def test_a_task_that_is_accepted_is_answered_so_whatever_fails_after_it(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    names = work.app.backend.names
+    redis.set(names.audit, "no stream")
+    redis.set(names.queue("default").types, "no set")
+    answer = api.post("/tasks", {"type": "t"})
+    assert (answer.status_code, answer.json["known_type"]) == (201, True)  # type: ignore[index]
+    assert redis.xlen("buraq_tasks") == 1
+
+
 def test_a_dead_letter_can_be_edited_and_its_secrets_stay(both: tuple[Client, Workplace]) -> None:
     api, work = both
     work.app.enqueue("t", {"card": {"token": "tok", "n": 1}, "lines": [{"secret": 5}]}, id="t")
@@ -232,6 +244,19 @@ def test_a_dead_letter_can_be_edited_and_its_secrets_stay(both: tuple[Client, Wo
     task = decode(delivery.raw or b"")
     assert task.payload == {"card": {"token": "tok", "n": 2}, "lines": [{"secret": 5}, {"secret": "new"}]}
     assert actions(api) == [("edit_and_replay", "default", "t", None)]
+
+
+def test_what_is_too_deep_to_be_shown_stays_as_it_is(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    deep: Any = "the bottom"
+    for _ in range(600):
+        deep = [deep, {}]
+    work.app.enqueue("t", {"deep": deep, "n": 1}, id="t")
+    work.bury()
+    shown = api.get(f"/dead-letters/{letter_id(api)}")["payload"]
+    assert api.post(f"/dead-letters/{letter_id(api)}/replay", {"payload": {**shown, "n": 2}}).status_code == 200
+    [delivery] = work.fetch()
+    assert decode(delivery.raw or b"").payload == {"deep": deep, "n": 2}
 
 
 def test_an_edit_that_cannot_be_is_refused_and_the_letter_stays(make: Make) -> None:
@@ -312,6 +337,16 @@ def test_all_is_more_than_a_batch_and_leaves_what_dies_meanwhile(both: tuple[Cli
     shown = at_its_end(api, operation.id)  # whoever looks goes on with it
     assert (shown["state"], shown["done"], shown["total"]) == ("done", 400, 400)
     assert [one["task_id"] for one in api.get("/dead-letters")["items"]] == ["later-default-0"]
+
+
+def test_an_operation_that_is_done_is_so_where_the_audit_list_cannot_be_written(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    bury_many(work, 2)
+    redis.set(work.app.backend.names.audit, "no stream")
+    shown = finished(api, api.post("/dead-letters/delete", {"filter": {}}))
+    assert (shown["state"], shown["done"], shown["error"]) == ("done", shown["total"], None)
 
 
 def test_an_operation_can_be_stopped_once(both: tuple[Client, Workplace], redis: Redis) -> None:

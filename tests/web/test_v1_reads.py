@@ -1,5 +1,6 @@
 """What /api/v1 shows is what the server holds, in the shape of the contract."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -220,6 +221,21 @@ def test_secrets_are_hidden(make: Make) -> None:
     assert "1234" not in shown["payload_preview"]
 
 
+def test_a_payload_that_is_nested_deep_hides_no_list(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    deep: Any = "the bottom"
+    for _ in range(600):
+        deep = [deep]
+    for n in range(2):
+        work.app.enqueue("t", {"deep": deep}, id=f"t{n}")
+    assert ids(api.get("/tasks?state=waiting")) == ["t0", "t1"]
+    assert "too deep" in json.dumps(api.get("/tasks/t0")["payload"])
+    work.complete()
+    work.bury()
+    assert ids(api.get("/tasks?state=completed")) == ["t0"]
+    assert [one["task_id"] for one in api.get("/dead-letters")["items"]] == ["t1"]
+
+
 def test_numbers_are_exact_and_what_is_no_number_is_null(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, _ = both
     raw = '{"id":"t","type":"t","payload":{"big":9007199254740993,"bigger":123456789012345678901234567890,"nan":NaN}}'
@@ -257,6 +273,31 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
         work.app.enqueue("t", {}, id=f"t{n}")
     cursor = api.get("/tasks?limit=1")["next"]
     assert api.ask("GET", f"/tasks?state=scheduled&cursor={cursor}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "of", "place"),
+    [
+        ("/tasks?state=waiting", ["waiting", None], ["default", "1-1"]),
+        ("/tasks?state=waiting", ["waiting", None], ["default", "n", ["1", 0]]),
+        ("/tasks?state=running", ["running", None], ["default", "n", "1"]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", "1-1"]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1]]),
+        ("/tasks?state=completed", ["completed", None], ["default", "n", "1-1"]),
+        ("/tasks?state=completed", ["completed", None], ["default", 1]),
+        ("/tasks?state=dead", ["dead", None], ["default", "1-" + "1" * 30]),
+        ("/dead-letters?limit=1", ["letters", None], ["default", "n", "1-1"]),
+        ("/dead-letters?limit=1", ["letters", None], []),
+        ("/audit?limit=1", ["audit"], ["", "n", ["1", 0]]),
+    ],
+)
+def test_a_cursor_that_leads_nowhere_is_refused(
+    both: tuple[Client, Workplace], path: str, of: list[Any], place: list[Any]
+) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([of, place]).encode()).decode().rstrip("=")
+    answer = both[0].ask("GET", f"{path}&cursor={cursor}")
+    assert (answer.status_code, answer.json["field"]) == (422, "cursor")  # type: ignore[index]
 
 
 # --- Dead letters -------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from buraq import Buraq
 from buraq.events import parse
 from buraq.web import contract, create_app
 from buraq.web.state import state_of
-from buraq.web.wishes import Whole, Wishes
+from buraq.web.stream import Stream
+from buraq.web.wishes import Quiet, Whole, Wishes
 from tests.servers import Server, eventually
 
 PATIENT = 10.0
@@ -149,3 +150,28 @@ def test_while_the_server_is_away_there_is_no_whole() -> None:
     whole = Whole(look)
     whole.step()
     assert whole.newer(0) == (0, b"")
+
+
+def test_a_look_that_breaks_is_not_the_last_one() -> None:
+    whole = Whole(fail)
+    whole._wanted, whole._running = 1, True
+    with pytest.raises(RuntimeError, match="a bug"):
+        whole._run()
+    assert not whole._running, "nobody would ever look again"
+
+
+def test_a_stream_that_breaks_the_pushing_does_not_end_it_for_those_that_come(server: Server) -> None:
+    streams = state_of(Buraq(redis_url=server.url).backend).streams
+    broken = Stream(None, Wishes())
+    broken.pushed = True
+    broken.push = fail  # type: ignore[method-assign]
+    broken.inbox = Quiet()
+    streams._open.add(broken)
+    streams._serving = True
+    with pytest.raises(RuntimeError, match="a bug"):
+        streams._serve()
+    assert not streams._serving, "no stream would ever be served again"
+
+
+def fail(*args: Any) -> Any:
+    raise RuntimeError("a bug")

@@ -240,3 +240,14 @@ def test_log_lines_of_a_child_arrive_with_their_task_their_facts_and_their_trace
     assert facts["where"] == "/somewhere"
     assert record.exc_text is not None
     assert "ValueError: half a pair" in record.exc_text
+
+
+def test_a_filter_that_breaks_on_a_line_of_a_child_costs_no_task(house: Callable[..., House]) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        raise RuntimeError("a filter of the user's")
+
+    logging.getLogger("shop").addFilter(broken)
+    try:
+        assert house().give("say", letter="n").get(timeout=LONG) == COMPLETED
+    finally:
+        logging.getLogger("shop").removeFilter(broken)

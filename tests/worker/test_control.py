@@ -91,6 +91,14 @@ def test_a_type_may_live_while_nobody_can_be_asked(redis: Redis, proxy: Proxy) -
     assert worker.control.type_lives(app.backend.broker("default").keys, "t")
 
 
+def test_a_type_may_live_while_the_server_refuses_to_say(app: Buraq, redis: Redis) -> None:
+    worker = worker_of(app)
+    keys = app.backend.broker("default").keys
+    redis.set(keys.types, "no set")  # as BUSY, while somebody's script runs
+
+    assert worker.control.type_lives(keys, "t")
+
+
 def test_a_dead_type_is_forgotten_in_the_end(app: Buraq, redis: Redis) -> None:
     app.task(name="t")(lambda: None)
     keys = app.backend.broker("default").keys

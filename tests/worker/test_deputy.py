@@ -23,11 +23,11 @@ class Door:
         self._listener.setblocking(False)
         self._clients: list[socket.socket] = []
 
-    def process(self, pid: int, blocked: float = 0.0, looked_ago: float = 0.0) -> Row:
+    def process(self, pid: int, blocked: float = 0.0, looked_ago: float = 0.0, reachable: bool = True) -> Row:
         """Add a process whose hub has not turned for so long."""
         row = self.board.free_row()
         row.claim(pid, f"w{pid}")
-        row.held(time.monotonic() + 10.0, True)
+        row.held(time.monotonic() + 10.0, reachable)
         row.watched(time.monotonic() - looked_ago, blocked, "resize", 0.0, "")
         return row
 
@@ -64,6 +64,13 @@ def answer(client: socket.socket) -> tuple[str, bytes]:
         data += part
     head, _, body = data.partition(b"\r\n\r\n")
     return head.decode().splitlines()[0], body
+
+
+def test_a_thread_that_waits_for_the_server_is_held_by_no_task(door: Door) -> None:
+    door.process(7, looked_ago=3, reachable=False)
+    door.knock(get("/metrics"))
+
+    assert door.step() == 0
 
 
 def test_a_probe_is_told_which_task_holds_the_only_process(door: Door) -> None:

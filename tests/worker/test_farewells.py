@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from redis import Redis
 
 from buraq.app import Buraq
@@ -67,3 +69,21 @@ print(*set(sys.modules) - known)
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_a_farewell_leaves_no_descriptor_and_no_thread_behind(app: Buraq, server: Server) -> None:
+    here = Path("/proc/self")
+    if not (here / "task").is_dir():
+        pytest.skip("/proc is not here to count them")
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+
+    def after_one_more() -> tuple[int, int]:
+        farewells.end_lease("w~0000dead")
+        assert farewells.wait(LONG)
+        return len(list((here / "fd").iterdir())), len(list((here / "task").iterdir()))
+
+    descriptors, threads = after_one_more()
+    last = [after_one_more() for _ in range(10)][-1]
+
+    # The thread that has just said that it is done may not have gone yet.
+    assert (last[0] <= descriptors + 1, last[1] <= threads + 1) == (True, True), (descriptors, threads, last)

@@ -18,6 +18,7 @@ from buraq.worker.guard import Guard
 from buraq.worker.lease import Lease, leases_of
 from buraq.worker.reports import Reports
 from tests.proxy import Proxy
+from tests.servers import Server
 from tests.worker.parts import PATIENT, burn, lapse
 
 NAME = "w~00000001"
@@ -238,6 +239,20 @@ def test_a_renewal_that_the_server_refuses_is_none(
 
     assert not lease.valid
     assert [record.getMessage() for record in caplog.records] == ["lease refused"]
+
+
+def test_a_connection_that_the_server_refuses_is_none(
+    app: Buraq, redis: Redis, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = lease_on(app, server=Connections.from_url(f"{server.url.rpartition('/')[0]}/9999"))
+
+    assert [lease.renew(), lease.renew()] == [False, False]
+    lease.reports.log()
+
+    assert not lease.valid
+    [record] = caplog.records
+    assert record.getMessage() == "lease refused"
+    assert "DB index" in record.__dict__["error"]
 
 
 def test_a_name_that_is_no_lease_of_ours_can_be_read() -> None:

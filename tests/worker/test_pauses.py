@@ -54,6 +54,16 @@ def test_nothing_is_fetched_before_somebody_has_looked_what_is_paused(app: Buraq
     assert fetching.step() == []
 
 
+def test_a_queue_stays_paused_while_the_server_refuses_to_say(app: Buraq, redis: Redis) -> None:
+    worker = Worker(app, name="w~00000001")
+    Pauses(app.backend).pause("mail")
+    worker.control.step()
+    redis.delete(app.backend.names.paused)
+    redis.set(app.backend.names.paused, "no hash")  # as BUSY, while somebody's script runs
+    assert not worker.control.attempt(), "it is said"
+    assert worker.fetcher.paused == {"mail"}
+
+
 def test_the_control_looks_which_queues_are_paused(app: Buraq, redis: Redis) -> None:
     worker = Worker(app, name="w~00000001")
     assert worker.fetcher.paused is None

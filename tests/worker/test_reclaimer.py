@@ -404,6 +404,22 @@ def test_a_consumer_whose_name_is_no_text_ends_no_loop(
     assert waiting(redis, keys) == {"f": ["t1"]}
 
 
+def test_a_server_that_refuses_a_question_ends_no_loop(
+    redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
+) -> None:
+    held("t1")
+    lease = redis.zscore(keys.leases, reclaiming.loop._lease.name)
+    redis.delete(keys.leases)
+    redis.set(keys.leases, "no set")  # as BUSY, while somebody's script runs
+
+    assert not reclaiming.loop.attempt()
+
+    redis.delete(keys.leases)
+    redis.zadd(keys.leases, {reclaiming.loop._lease.name: lease})
+    assert reclaiming.loop.attempt()
+    assert waiting(redis, keys) == {"f": ["t1"]}
+
+
 def test_the_dead_behind_five_hundred_living_are_found_in_one_step(
     redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
 ) -> None:

@@ -1,5 +1,6 @@
 """What is kept of runs that have ended, and what a whole worker leaves behind of them."""
 
+import time
 from typing import Any
 
 import gevent
@@ -58,6 +59,19 @@ def test_the_sums_are_of_runs_and_waits() -> None:
     counters = sorted(map(int, sums))
     assert [RUN <= counters[0] < WAIT, counters[1] >= WAIT] == [True, True]
     assert set(sums.values()) == {"2"}
+
+
+def test_times_are_the_servers_also_after_our_own_clock_was_put_right() -> None:
+    wrong_by = [-3600.0]
+    recorder = Recorder("w", 10, lambda: -1000 * wrong_by[0], wall=lambda: time.time() + wrong_by[0])
+    for wrong_by[0] in (-3600.0, 0.0):
+        entry = b"%d-0" % round((time.time() - 2) * 1000)
+        delivery = decoded(delivery_of(raw_task("t"), entry=entry))
+        delivery.outcome, delivery.started, delivery.took = Completed(), time.monotonic(), 0.25
+        recorder.prepare([delivery])
+        assert 1.9 < delivery.waited < 60
+        [attempt] = attempts.read(delivery.attempts)[0]
+        assert abs(attempt["started_ms"] / 1000 - time.time()) < 60
 
 
 def test_without_a_history_nothing_is_recorded_but_the_attempts_of_what_goes_on() -> None:

@@ -1,5 +1,6 @@
 """The settler writes each outcome once, many in one pipeline, whatever happens to the connection."""
 
+import json
 import time
 
 import gevent
@@ -16,7 +17,7 @@ from buraq.keys import QueueKeys
 from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Outcome, Released, Retried
 from buraq.worker.lease import Lease
-from buraq.worker.settler import ROUND, ROUND_WATCHED
+from buraq.worker.settler import ROUND, ROUND_WATCHED, Notes
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.worker.parts import (
@@ -25,6 +26,7 @@ from tests.worker.parts import (
     Fetching,
     Settling,
     dead_letters,
+    delivery_of,
     hearing,
     lease_of,
     pending,
@@ -254,6 +256,12 @@ def test_a_start_is_announced_without_anything_to_settle(
     assert [(event["type"], event["task_id"], event["worker_id"]) for event in events] == [
         ("Processing", "t0", f"{WORKER}-0")
     ]
+
+
+def test_an_event_is_json_whatever_the_process_is_called() -> None:
+    note = Notes('w"\\~00000001').start(read(delivery_of(raw_task("t1"))))
+
+    assert json.loads(f"{{{note}}}")["worker_id"] == 'w"\\~00000001-0'
 
 
 def test_events_are_written_while_somebody_listens_and_not_before_or_after(

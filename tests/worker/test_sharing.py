@@ -55,6 +55,21 @@ def test_who_leaves_the_line_holds_up_nobody() -> None:
     assert budget.claim(other) == 1
 
 
+def test_a_slot_that_was_offered_to_who_leaves_is_offered_to_the_next() -> None:
+    free = [0]
+    budget = Budget(lambda: free[0], concurrency=10, lanes=4)
+    away, other = Asker(), Asker()
+    budget.claim(away)
+    budget.claim(other)
+    free[0] = 1
+    budget.room()
+    assert (away.room.is_set(), other.room.is_set()) == (True, False)
+
+    budget.withdraw(away)
+
+    assert other.room.is_set()
+
+
 def test_a_read_that_waits_keeps_one_slot_and_is_short_while_others_wait() -> None:
     budget = Budget(lambda: 10, concurrency=100, lanes=2)
     one, other = Asker(), Asker()

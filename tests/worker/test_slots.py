@@ -1009,6 +1009,22 @@ def test_a_duplicate_whose_answer_was_lost_is_still_a_duplicate(redis: Redis, pr
     house.slots.kill()
 
 
+def test_while_the_server_refuses_for_now_a_keyed_task_waits(keyed: House, redis: Redis) -> None:
+    redis.set("idemp:k", "first")
+    redis.xgroup_create("buraq_tasks", "buraq_workers", "0", mkstream=True)
+    raw = raw_task("t1", idempotency_key="k")
+    entry = redis.xadd("buraq_tasks", {"payload": raw})
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        keyed.slots.dispatch([delivery_of(raw, entry=entry.encode())])
+        gevent.sleep(0.15)
+        assert keyed.started == []
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+
+    assert keyed.next(1) == {"t1": Duplicate()}
+
+
 def test_while_the_server_is_away_a_keyed_task_waits_and_starts_when_it_is_back(redis: Redis, proxy: Proxy) -> None:
     house = House(Buraq(redis_url=proxy.url))
     house.app.task(name="t")(lambda: None)

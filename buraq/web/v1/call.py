@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Request, Response
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException, NotFound, UnprocessableEntity
+from werkzeug.exceptions import HTTPException, NotFound
 
 from buraq.app import Buraq
 from buraq.audit import Action, Audit
@@ -59,14 +59,13 @@ class Call:
         return full[: full.rindex("/api/")] or "/"
 
     def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
-        """Write an action into the audit list. `quietly`: an action that has to work while Redis is away."""
+        """Write an action into the audit list. `quietly`: one that must not fail any more."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
-        try:
-            Audit(self.backend).write(Action(who or self.access.who, action, address, **more))
-        except (RedisError, *Unreachable) as error:
-            if not quietly:
-                raise
-            _log.warning("action is not in the audit list", extra={"action": action, "error": str(error)})
+        written = Action(who or self.access.who, action, address, **more)
+        if quietly:
+            write_quietly(self.backend, written)
+        else:
+            Audit(self.backend).write(written)
 
     @cached_property
     def query(self) -> dict[str, Any]:
@@ -133,6 +132,14 @@ class Call:
         return name
 
 
+def write_quietly(backend: Backend, action: Action) -> None:
+    """Write into the audit list what has been done and cannot fail any more; where that fails, the log says so."""
+    try:
+        Audit(backend).write(action)
+    except (RedisError, *Unreachable) as error:
+        _log.warning("action is not in the audit list", extra={"action": action.action, "error": str(error)})
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
@@ -140,11 +147,6 @@ def _no_constant(name: str) -> NoReturn:
 def refuse(status: int, said: str, field: str | None = None) -> NoReturn:
     """End a request with an error that names the field that is wrong."""
     raise HTTPException(response=answer({"error": said, **({"field": field} if field else {})}, status))
-
-
-def unprocessable(said: str) -> HTTPException:
-    """Return the error for input that is wrong."""
-    return UnprocessableEntity(said)
 
 
 def answer(value: Any, status: int = 200) -> Response:

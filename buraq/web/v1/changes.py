@@ -13,10 +13,12 @@ from redis.exceptions import ResponseError
 from werkzeug.exceptions import Conflict, HTTPException, NotFound, ServiceUnavailable
 
 from buraq import attempts
+from buraq.connection import Unreachable
 from buraq.deadletters import DeadLetter, DeadLetters
 from buraq.errors import EnqueueError, PayloadError, PayloadTooLarge, QueueUnavailable
 from buraq.keys import DEFAULT_QUEUE
 from buraq.known import KnownTask
+from buraq.replies import checked, unix_ms
 from buraq.task import Task
 from buraq.template import Template, timestamp
 from buraq.web import contract
@@ -53,8 +55,9 @@ def enqueue_task(call: Call) -> Response:
     except (TypeError, ValueError, OverflowError) as error:
         refuse(422, str(error), _field_of(error))
     ref = {"id": handle.id, "type": handle.type, "queue": handle.queue, "created": handle.created}
+    # It is accepted: whatever fails from here on, an error would have the client send it again.
     if handle.created:
-        call.note("enqueue", queue=handle.queue, target=handle.id)
+        call.note("enqueue", queue=handle.queue, target=handle.id, quietly=True)
     ref["known_type"] = known_type(call, handle.queue, handle.type)
     answered = answer(ref, 201 if handle.created else 200)
     if handle.created:
@@ -81,10 +84,14 @@ def _field_of(error: Exception) -> str:
 
 
 def known_type(call: Call, queue: str, task_type: str) -> bool:
-    """Whether a live worker process of a queue knows a task type."""
+    """Whether a live worker process of a queue knows a task type. True when that cannot be asked."""
     keys = call.backend.names.queue(queue)
-    score, clock = call.backend.server.shared.commands([("ZSCORE", keys.types, task_type), ("TIME",)])
-    return isinstance(score, bytes) and float(score) > int(clock[0]) * 1000
+    try:
+        replies = call.backend.server.shared.commands([("ZSCORE", keys.types, task_type), ("TIME",)])
+        score, now_ms = checked(replies[0]), unix_ms(replies[1])
+    except (ResponseError, *Unreachable):
+        return True
+    return isinstance(score, bytes) and float(score) > now_ms
 
 
 def cancel_task(call: Call) -> Response:

@@ -12,9 +12,9 @@ from werkzeug.exceptions import NotFound
 from buraq.browse import Budget, newest_letters
 from buraq.deadletters import DeadLetter, DeadLetters, Filter
 from buraq.newest import Place
-from buraq.web.v1.call import Call, answer, at, dumps, refuse
+from buraq.web.v1.call import Call, answer, at, dumps
+from buraq.web.v1.cursors import in_records, read_cursor, write_cursor
 from buraq.web.v1.show import letter, letter_detail
-from buraq.web.v1.tasks import read_cursor, write_cursor
 
 GROUPS = 500
 
@@ -22,9 +22,7 @@ GROUPS = 500
 def list_letters(call: Call) -> Response:
     """Answer with a page of dead letters."""
     query, queues = call.query, call.asked_queues
-    cursor = read_cursor(query.get("cursor"), ["letters", query.get("queue")])
-    if cursor is not None and len(cursor) != 2:
-        refuse(422, "cursor: it is the `next` of the page before", "cursor")
+    cursor = read_cursor(query.get("cursor"), ["letters", query.get("queue")], in_records)
     wanted, items = Filter.of(query), []
     after = Place(*cursor) if cursor else None
     place, more, budget = after, False, Budget()

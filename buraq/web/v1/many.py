@@ -7,11 +7,11 @@ from typing import Any
 from flask import Response
 from werkzeug.exceptions import Conflict, NotFound
 
-from buraq.audit import Action, Audit
+from buraq.audit import Action
 from buraq.keys import DEFAULT_QUEUE
 from buraq.operations import Operation, Operations
 from buraq.web.access import client_address
-from buraq.web.v1.call import Call, answer, at, refuse
+from buraq.web.v1.call import Call, answer, at, refuse, write_quietly
 from buraq.web.v1.letters import valid_entry
 
 PATIENCE = 0.1  # seconds that an answer waits, so that what is small is done in it
@@ -26,7 +26,7 @@ def operations(call: Call) -> Operations:
         note = None if operation.state == "done" else f"{operation.state} {operation.error}".strip()
         target = _target(operation)
         queue = (operation.filter or {}).get("queue")
-        Audit(backend).write(Action(operation.by, operation.kind, address, queue, target, operation.done, note))
+        write_quietly(backend, Action(operation.by, operation.kind, address, queue, target, operation.done, note))
 
     return Operations(backend, ended)
 

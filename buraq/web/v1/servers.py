@@ -9,6 +9,7 @@ from typing import Any
 from buraq.backend import Backend
 from buraq.clusters import ShardServer
 from buraq.connection import SharedLink
+from buraq.replies import unix_ms
 
 
 def look(backend: Backend) -> tuple[int, list[dict[str, Any]]]:
@@ -25,7 +26,7 @@ def look(backend: Backend) -> tuple[int, list[dict[str, Any]]]:
         [clock] = link.commands([("TIME",)])
         round_trip_ms = (time.perf_counter() - began) * 1000
         [raw] = link.commands([("INFO",)])
-        clocks.append(int(clock[0]) * 1000 + int(clock[1]) // 1000)
+        clocks.append(unix_ms(clock))
         servers.append(describe(_facts(raw), address, shards[address], round_trip_ms))
     return clocks[0], servers
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 import ujson
@@ -15,7 +13,10 @@ from buraq.keys import HISTORIES
 from buraq.known import KnownTask
 from buraq.records import COMPLETED_A_SECOND
 from buraq.web.v1.call import Call, answer, at, refuse
+from buraq.web.v1.cursors import in_records, in_schedule, in_streams, read_cursor, write_cursor
 from buraq.web.v1.show import detail, summary
+
+_PLACES = {"waiting": in_streams, "running": in_streams, "scheduled": in_schedule}  # of other states: in_records
 
 
 def list_tasks(call: Call) -> Response:
@@ -25,7 +26,7 @@ def list_tasks(call: Call) -> Response:
     if worker and state != "running":
         refuse(422, f"worker={worker}: it goes with state=running only", "worker")
     queues, tasks, wanted = call.asked_queues, Tasks(call.backend), query.get("type")
-    cursor = read_cursor(query.get("cursor"), [state, query.get("queue")])
+    cursor = read_cursor(query.get("cursor"), [state, query.get("queue")], _PLACES.get(state, in_records))
     page = tasks.page(
         state, queues, cursor, query["limit"], lambda task: wanted is None or task.task.type == wanted, worker
     )
@@ -92,39 +93,3 @@ def list_types(call: Call) -> Response:
     """Answer with the task types that live worker processes know."""
     found = call.state.inspector.task_types(call.queues)
     return answer({"types": [{"type": name, "queues": queues} for name, queues in found.items()]})
-
-
-# --- Cursors -------------------------------------------------------------------------------------
-
-
-def write_cursor(place: list[Any], of: list[Any]) -> str:
-    """Return a place in a list as the text that a client sends back; `of` says which list."""
-    return base64.urlsafe_b64encode(ujson.dumps([of, place]).encode()).decode().rstrip("=")
-
-
-def read_cursor(text: str | None, of: list[Any]) -> list[Any] | None:
-    """Return the place that a cursor names. Raises 422 for one that is not of this list."""
-    if text is None:
-        return None
-    try:
-        said, place = ujson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if said == of and _is_place(place):
-            return list(place)
-    except (ValueError, TypeError, binascii.Error):
-        pass
-    refuse(422, "cursor: it is the `next` of the page before, with the same other parameters", "cursor")
-
-
-def _is_place(place: Any) -> bool:
-    """Whether it is [queue, entry], or [queue, letter, entry or [score, number]]."""
-    if not isinstance(place, list) or not all(isinstance(part, str) for part in place[:-1]):
-        return False
-    last = place[-1] if place else None
-    if len(place) == 3 and isinstance(last, list):
-        return len(last) == 2 and isinstance(last[0], str) and type(last[1]) is int and 0 <= last[1] < 10**9
-    return len(place) in (2, 3) and isinstance(last, str) and _is_entry(last)
-
-
-def _is_entry(text: str) -> bool:
-    ms, dash, seq = text.partition("-")
-    return bool(dash) and all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (ms, seq))

@@ -13,7 +13,7 @@ from buraq.audit import Action, Audit
 from buraq.web import session
 from buraq.web.access import Access, from_foreign_page, is_secure, unauthorized
 from buraq.web.v1.call import Call, answer, at
-from buraq.web.v1.tasks import read_cursor, write_cursor
+from buraq.web.v1.cursors import in_records, read_cursor, write_cursor
 
 
 def describe(call: Call, access: Access) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _secure(call: Call) -> bool:
 def list_audit(call: Call) -> Response:
     """Answer with a page of the audit list."""
     limit = call.query["limit"]
-    place = read_cursor(call.query.get("cursor"), ["audit"])
+    place = read_cursor(call.query.get("cursor"), ["audit"], in_records)
     actions = Audit(call.backend).page(place[-1] if place else None, limit)
     return answer(
         {
