@@ -56,7 +56,7 @@ def no_process_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Fail the run if a process that it started outlives it."""
     yield
     directories = TEMPORARY, tmp_path_factory.getbasetemp()
-    servers.eventually(lambda: _none(servers.processes_of_this_run(directories)), timeout=5)
+    servers.eventually(lambda: _none(servers.processes_of_this_run(directories)))
 
 
 def _none(processes: list[str]) -> bool:
@@ -132,5 +132,5 @@ def _made(make: Callable[..., Any], *args: object, **options: object) -> Any:
 
 @pytest.fixture
 def eventually() -> Callable[..., object]:
-    """`eventually(check, timeout=10, every=0.02)`: see tests/servers.py."""
+    """`eventually(check, timeout=40, every=0.02)`: see tests/servers.py."""
     return servers.eventually
