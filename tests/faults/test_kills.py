@@ -9,12 +9,12 @@ import pytest
 
 from tests.faults.conftest import ROOT, nothing_left
 from tests.faults.ledger import now
-from tests.faults.results import chance, size
+from tests.faults.results import chance, promised, size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
 
-SOON = 3.0  # seconds within which the tasks of one process of a group start again
+SOON = promised(3.0)  # seconds within which the tasks of one process of a group start again
 
 
 def enqueue_naps(queue, count, rand, longest):
@@ -100,7 +100,7 @@ def test_at_each_step_a_kill_costs_exactly_the_runs_that_it_must(group, queue, l
         tasks.add(task)
         eventually(lambda order=order: not order.exists())
         killed = now()
-        eventually(lambda: nothing_left(redis), 20)
+        eventually(lambda: nothing_left(redis))
         eventually(lambda: len(workers.workers()) == 3 or None)
         own = [run for run in ledger.runs() if run.id == task]
         found[kind, step] = dict(Counter(run.attempt for run in own))
