@@ -63,7 +63,7 @@ def flowing(start: Callable[..., Running], traces: Traces, eventually: Callable[
             assert running.process.poll() is None, running.output
             return re.search(r"completed [1-9]", running.output) is not None
 
-        eventually(flows, timeout=30)
+        eventually(flows)
         return running
 
     return demo
@@ -120,7 +120,7 @@ def test_a_second_ctrl_c_hurries(
     began = time.monotonic()
 
     demo.press_ctrl_c()
-    eventually(lambda: "Stopping" in demo.output, timeout=10)
+    eventually(lambda: "Stopping" in demo.output)
     demo.press_ctrl_c()
 
     assert demo.wait() == 0, demo.output
@@ -132,7 +132,7 @@ def test_a_ctrl_c_before_all_is_up_leaves_nothing(
     start: Callable[..., Running], traces: Traces, eventually: Callable[..., object]
 ) -> None:
     demo = start("demo", url=None, **traces.env)
-    eventually(lambda: len(traces.processes()) >= 4, timeout=20, every=0.005)
+    eventually(lambda: len(traces.processes()) >= 4, every=0.005)
 
     demo.press_ctrl_c()
 
@@ -147,7 +147,7 @@ def test_a_demo_that_is_killed_takes_all_its_parts_along(
 
     demo.process.send_signal(signal.SIGKILL)
 
-    eventually(lambda: traces.left() == ([], []), timeout=20)
+    eventually(lambda: traces.left() == ([], []))
 
 
 def test_a_part_that_ends_ends_the_demo_with_code_1(
@@ -160,7 +160,7 @@ def test_a_part_that_ends_ends_the_demo_with_code_1(
 
     assert demo.wait() == 1, demo.output
     assert "the API ended with status -9" in demo.output
-    eventually(lambda: traces.processes() == [], timeout=10)
+    eventually(lambda: traces.processes() == [])
 
 
 def test_a_server_that_is_given_is_used_and_left_running(

@@ -74,7 +74,7 @@ class Worker:
             self.process = subprocess.Popen(
                 command, env={**os.environ, **env}, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
             )
-        eventually(lambda: "consuming" in log.read_text(), timeout=20)
+        eventually(lambda: "consuming" in log.read_text())
 
     def children(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.process.pid).children()]

@@ -94,7 +94,7 @@ def test_the_readmes_program_gets_its_result_from_the_readmes_worker(
     assert "\nburaq worker tasks:queue\npython tasks.py\n" in text
 
     worker = start("buraq", "worker", "tasks:queue")
-    eventually(lambda: "consuming" in (here / "log").read_text() or None, 20)
+    eventually(lambda: "consuming" in (here / "log").read_text() or None)
     output, _ = start("python", "tasks.py").communicate(timeout=30)
 
     assert output.strip().endswith("hello Ada, hello Ada"), (here / "log").read_text()

@@ -318,8 +318,8 @@ def test_a_server_ends_with_a_starter_that_gets_sigkill(run, eventually, patches
 
     starter.kill()
 
-    eventually(lambda: gone(facts["pid"]), timeout=5)
-    eventually(lambda: not directory_of(facts["url"]).exists(), timeout=5)
+    eventually(lambda: gone(facts["pid"]))
+    eventually(lambda: not directory_of(facts["url"]).exists())
 
 
 @either_way
@@ -331,7 +331,7 @@ def test_a_server_ends_with_a_starter_that_forgets_to_stop_it(run, eventually, p
     starter.stdin.flush()
 
     assert starter.wait(5) == 0
-    eventually(lambda: gone(facts["pid"]), timeout=5)
+    eventually(lambda: gone(facts["pid"]))
 
 
 def test_a_kept_server_starts_again_after_its_starter_got_sigkill(run, start, connect, tmp_path):
@@ -356,7 +356,7 @@ def test_a_server_ends_with_a_watcher_that_gets_sigkill(start, eventually):
 
     watcher_of(server).kill()
 
-    eventually(lambda: gone(pid), timeout=5)
+    eventually(lambda: gone(pid))
     server.stop()
     (directory / "server.log").unlink()
     directory.rmdir()
@@ -394,7 +394,7 @@ def test_a_forked_child_does_not_keep_the_server_alive(run, connect, eventually,
         assert connect(facts["url"]).ping()
         starter.kill()
 
-        eventually(lambda: gone(facts["pid"]), timeout=5)
+        eventually(lambda: gone(facts["pid"]))
         assert not gone(facts["child"])
     finally:
         os.kill(facts["child"], signal.SIGKILL)
@@ -430,8 +430,8 @@ def test_a_starter_that_gets_sigkill_while_the_server_starts_leaves_nothing(run,
 
     starter.kill()
 
-    eventually(lambda: gone(pid), timeout=5)
-    eventually(lambda: not (tmp_path / "server.json").exists(), timeout=5)
+    eventually(lambda: gone(pid))
+    eventually(lambda: not (tmp_path / "server.json").exists())
 
 
 # Finding a server

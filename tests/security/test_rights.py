@@ -89,7 +89,7 @@ def test_rules_that_are_cut_short_under_a_worker_stop_it_before_it_takes_more_an
     acl.client().client_kill_filter(user="worker")  # what comes back is another user, as after a failover
     eventually(lambda: "no permission" in worker.output)
     handle = chores.fails_once.enqueue()
-    eventually(lambda: worker.output.count("no permission") > 1, timeout=20)
+    eventually(lambda: worker.output.count("no permission") > 1)
     assert handle.state() == "waiting"
     change("worker", "+zadd")
 

@@ -67,7 +67,7 @@ def test_programs_that_work_write_and_answer_no_secret(closed: AclServer, launch
     assert chores.add.enqueue(1, 2).result(20) == 3
     failed = chores.fails.enqueue()
     eventually(lambda: failed.state() == "dead")
-    eventually(lambda: settled(port), timeout=20)
+    eventually(lambda: settled(port))
     ask(port, "/api/v1/tasks", body={"type": "add", "payload": {"a": 1, "b": 1}})
     paths = ("/api/v1/system", "/api/v1/audit", "/api/v1/workers", "/metrics", "/api/v1/overview", "/api/v1/session")
     answers = [ask(port, path) for path in paths]
@@ -93,8 +93,8 @@ def test_programs_that_are_not_let_in_write_no_secret(closed: AclServer, launch:
     status = launch(url_of(closed, WRONG), "status", **said)
     enqueue = launch(url_of(closed, WRONG), "enqueue", "add", "{}", **said)
     assert [status.wait(), enqueue.wait()] == [3, 3]
-    eventually(lambda: "WRONGPASS" in worker.output or "username-password" in worker.output, timeout=20)
-    answer = eventually(lambda: ask(port, "/api/v1/overview"), timeout=20)
+    eventually(lambda: "WRONGPASS" in worker.output or "username-password" in worker.output)
+    answer = eventually(lambda: ask(port, "/api/v1/overview"))
     eventually(lambda: "redis is away" in api.output)
     for one in (worker, api):
         one.process.terminate()

@@ -54,7 +54,7 @@ def test_a_producer_names_the_remedy_for_a_certificate_that_it_does_not_know(tls
 
 def test_a_worker_says_what_keeps_it_from_the_server_and_waits(tls: TlsServer, launch: Callable[..., Running]) -> None:
     worker = launch(tls.bare_url, "worker")
-    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.output and "REDIS_SSL_CERT_REQS" in worker.output, 20)
+    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.output and "REDIS_SSL_CERT_REQS" in worker.output)
     assert worker.process.poll() is None
     assert tls.client().keys() == []
 

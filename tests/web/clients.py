@@ -145,7 +145,7 @@ class ApiProcess:
                 raise RuntimeError(f"gunicorn ended: {self.log.read_text()}")
             return self.get(path).status > 0
 
-        eventually(answers, timeout=20)
+        eventually(answers)
         return self
 
     def stop(self, number: int = signal.SIGTERM, within: float = 15) -> float:

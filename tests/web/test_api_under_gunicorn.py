@@ -133,7 +133,7 @@ def test_figures_of_two_processes_behind_one_port_add_up(start_api: StartApi, tm
         pids.extend(api.get("/enqueue").body for _ in range(50))
         return len(set(pids)) == 2
 
-    assert eventually(both_processes_have_had_some, timeout=30)
+    assert eventually(both_processes_have_had_some)
     count = float(len(pids))
 
     def enqueued() -> float:

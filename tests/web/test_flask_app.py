@@ -128,7 +128,7 @@ def test_it_enqueues_under_flask_run_and_a_worker_runs_the_task(redis: Redis, se
             with connection.getresponse() as answer:
                 return answer.status
 
-        assert eventually(order, timeout=20) == 202
+        assert eventually(order) == 202
     finally:
         web.terminate()
         web.wait(10)

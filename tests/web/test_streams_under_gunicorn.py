@@ -199,7 +199,7 @@ def test_a_client_that_stops_reading_slows_nobody(start_api: StartApi, redis: Re
         assert time.monotonic() - began < 0.5
 
         # In the end it is cut off: its connection is closed with most of it unread.
-        eventually(lambda: not holds(api, stuck), timeout=20, every=0.2)
+        eventually(lambda: not holds(api, stuck), every=0.2)
     stuck.close()
 
 
@@ -260,7 +260,7 @@ def test_two_processes_each_resume_what_the_other_began(start_api: StartApi, red
         readers.extend(more)
         return redis.pubsub_numsub("buraq_events")[0][1] == 2
 
-    assert eventually(both_processes_have_one, timeout=30)
+    assert eventually(both_processes_have_one)
     publish(redis, event(1), event(2))
     for reader in readers:
         assert [frame.id for frame in reader.frames(2)] == ["1", "2"]
