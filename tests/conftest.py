@@ -28,6 +28,8 @@ TEMPORARY = Path(tempfile.mkdtemp(prefix="bq-"))
 tempfile.tempdir = os.environ["TMPDIR"] = str(TEMPORARY)
 sweep(TEMPORARY)
 os.environ[RUN] = uuid.uuid4().hex
+# Unless told, an enqueue waits a third of a second for an answer, thrice. A machine may stand still for longer.
+os.environ.setdefault("ENQUEUE_TIMEOUT", "10s")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,6 +97,9 @@ def redis(server: StrictServer) -> Iterator[Redis]:
     client = server.client()
     client.flushall()
     client.acl_log_reset()
+    # A subscription of the test before ends within a second. While somebody listens more is published, and other calls
+    # are made, than when nobody does.
+    servers.eventually(lambda: not client.pubsub_channels())
     yield client
     refused = [entry for entry in server.refused() if entry[0] == server.USER and entry[2] not in GREETING]
     client.close()

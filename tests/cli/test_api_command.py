@@ -10,12 +10,13 @@ from redis import Redis
 
 from tests.cli.conftest import Done, Running
 from tests.ports import free_port
+from tests.servers import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
 
 def get(port: int, path: str) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

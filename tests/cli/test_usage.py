@@ -11,7 +11,7 @@ from redis import Redis
 from buraq.cli.root import buraq
 from buraq.config import SETTINGS
 from buraq.version import __version__
-from tests.cli.conftest import COMMAND, Done, environment
+from tests.cli.conftest import COMMAND, LIMIT, Done, environment
 from tests.servers import Server
 
 COMMANDS = [
@@ -198,7 +198,7 @@ def test_nothing_is_coloured_where_nobody_looks(run: Callable[..., Done], bury: 
 def test_a_reader_that_goes_away_is_no_fault_of_the_server(server: Server, redis: Redis) -> None:
     command = f"{' '.join(COMMAND)} config | true"
     done = subprocess.run(
-        command, shell=True, env=environment(server.url, {}), capture_output=True, text=True, timeout=20
+        command, shell=True, env=environment(server.url, {}), capture_output=True, text=True, timeout=LIMIT
     )
 
     assert "Redis" not in done.stderr

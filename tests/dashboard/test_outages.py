@@ -74,7 +74,7 @@ def test_after_the_fifth_try_nothing_is_asked_until_a_button_tries_anew(
     tab.page.clock.install()
     page = tab.go()
     eventually(lambda: figure(page, "Waiting") == "5")
-    page.clock.pause_at(page.evaluate("Date.now()") + 500)  # from now on its time is the test's
+    page.clock.pause_at(page.evaluate("Date.now()") + 3000)  # from now on its time is the test's
     again = page.locator(".banner").get_by_role("button", name="Try again")  # what was not loaded yet has one, too
 
     api.stop(signal.SIGTERM)

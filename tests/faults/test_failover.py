@@ -85,7 +85,7 @@ def test_events_are_heard_again_from_the_new_primary_and_the_gap_is_marked(fresh
     sentinels = fresh(Sentinels)
     backend = backend_of(sentinels)
     feed = Feed(backend.server, backend.config.events_channel)
-    with feed.subscribe() as inbox:
+    with feed.subscribe(timeout=PATIENCE) as inbox:
         new = sentinels.fail_over()
         client = new.client()
         eventually(lambda: client.publish("buraq_events", '{"type":"Pending","task_id":"t","at":1}'))

@@ -23,7 +23,7 @@ from buraq.app import Buraq
 from buraq.embedded import EmbeddedServer, EmbeddedServerError, find_server, resolve
 from buraq.errors import ConfigError
 from buraq.inspector import Inspector
-from tests.servers import KINDS, binary_of
+from tests.servers import KINDS, PATIENCE, binary_of
 
 ROOT = Path(__file__).parents[2]
 PATCHES = {"plain": "", "gevent": "from gevent import monkey; monkey.patch_all()\n"}
@@ -256,7 +256,7 @@ def test_a_server_that_outlives_its_watcher_keeps_others_from_its_data(start, ev
     assert not starting.dead
 
     os.kill(first.pid, signal.SIGKILL)
-    starting.get(timeout=10)
+    starting.get(timeout=PATIENCE)
     assert not second.attached
     second.stop()
 
@@ -330,7 +330,7 @@ def test_a_server_ends_with_a_starter_that_forgets_to_stop_it(run, eventually, p
     starter.stdin.write("\n")
     starter.stdin.flush()
 
-    assert starter.wait(5) == 0
+    assert starter.wait(PATIENCE) == 0
     eventually(lambda: gone(facts["pid"]))
 
 
@@ -342,7 +342,7 @@ def test_a_kept_server_starts_again_after_its_starter_got_sigkill(run, start, co
     starter.kill()
     starter.wait()
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(facts["pid"]).wait(5)
+        psutil.Process(facts["pid"]).wait(PATIENCE)
     server = start(tmp_path)
 
     assert not server.attached

@@ -32,7 +32,7 @@ def no_connection_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def app(server: Server, redis: Redis) -> Buraq:
     """A queue on the session's server, which is empty. A task that fails runs again at once."""
-    return Buraq(redis_url=server.unix_url, retry_backoff="0s", enqueue_timeout="30s")
+    return Buraq(redis_url=server.unix_url, retry_backoff="0s")
 
 
 @pytest.fixture
