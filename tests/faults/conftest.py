@@ -190,6 +190,18 @@ def queue(redis: object, server: Server) -> Buraq:
     return Buraq(redis_url=server.url, enqueue_timeout=PATIENCE)
 
 
+def naps(queue: Buraq, seconds: Iterable[float]) -> set[str]:
+    """Enqueue naps of so many seconds, and return their ids.
+
+    All at once: one by one they might have ended, on a slow machine, before there are enough of them.
+    """
+    nap = queue.registry.get("nap") or queue.task(name="nap")(_nap)
+    return {handle.id for handle in nap.enqueue_many([{"seconds": one} for one in seconds])}
+
+
+def _nap(seconds: float = 0.05) -> None: ...
+
+
 class Witness:
     """Counts the events as a listener hears them."""
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import nothing_left
+from tests.faults.conftest import naps, nothing_left
 from tests.faults.results import promised, size
 from tests.servers import eventually
 
@@ -16,7 +16,7 @@ def test_one_process_of_a_group_is_killed_and_its_tasks_start_again_within_three
     group, queue, ledger, conclude
 ):
     workers = group(processes=2, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
+    tasks = naps(queue, [0.1] * 1000)
     eventually(lambda: len(ledger.ended()) > 300 or None)
     kill = workers.kill(workers.workers()[:1])
     workers.says("consuming", 3)
@@ -33,7 +33,7 @@ def test_a_whole_group_is_killed_and_another_one_finishes_its_tasks_within_fifte
     group(processes=1, concurrency=10).consuming()
     for _ in range(size(1, 1 / 2000)):
         doomed = group(processes=2, concurrency=5).consuming()
-        tasks |= {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(size(1000, 1 / 10))}
+        tasks |= naps(queue, [0.05] * size(1000, 1 / 10))
         pids = set(doomed.workers())
         eventually(lambda pids=pids: pids <= {line.pid for line in ledger.lines("end")} or None)
         kills.append(doomed.kill())
@@ -45,7 +45,7 @@ def test_a_whole_group_is_killed_and_another_one_finishes_its_tasks_within_fifte
 
 def test_a_group_that_is_asked_to_stop_finishes_what_runs_and_repeats_nothing(group, queue, ledger, redis):
     first = group(processes=2, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(1000)}
+    tasks = naps(queue, [0.1] * 1000)
     eventually(lambda: len(ledger.ended()) > 300 or None)
     assert first.stop() == 0
     left = len(tasks) - len(ledger.ended())

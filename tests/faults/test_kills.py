@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.conftest import ROOT, nothing_left
+from tests.faults.conftest import ROOT, naps, nothing_left
 from tests.faults.ledger import now
 from tests.faults.results import chance, promised, size
 from tests.servers import eventually
@@ -15,10 +15,6 @@ from tests.servers import eventually
 pytestmark = pytest.mark.e2e
 
 SOON = promised(3.0)  # seconds within which the tasks of one process of a group start again
-
-
-def enqueue_naps(queue, count, rand, longest):
-    return {queue.enqueue("nap", {"seconds": round(rand.uniform(0, longest), 3)}).id for _ in range(count)}
 
 
 def outlast(seconds):
@@ -29,7 +25,7 @@ def outlast(seconds):
 def test_worker_processes_are_killed_at_random_and_every_task_is_committed_once(group, queue, ledger, conclude):
     rand = chance("F1")
     workers = group(processes=4, concurrency=10).consuming()
-    tasks = enqueue_naps(queue, size(600), rand, 0.7)
+    tasks = naps(queue, [round(rand.uniform(0, 0.7), 3) for _ in range(size(600))])
     kills = []
     for _ in range(size(3, 1 / 200)):
         outlast(rand.uniform(1, 2))

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from buraq import Buraq, EnqueueError
-from tests.faults.conftest import consumers, nothing_left
+from tests.faults.conftest import consumers, naps, nothing_left
 from tests.faults.results import chance, judge, promised, size
 from tests.servers import eventually
 
@@ -87,7 +87,7 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
     server = fresh_server(aof=True)
     queue = Buraq(redis_url=server.url, enqueue_timeout=30)
     workers = group(server, processes=3, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(size(300, 1 / 2))}
+    tasks = naps(queue, [rand.uniform(0, 0.5) for _ in range(size(300, 1 / 2))])
     kills = []
     for n in range(size(2, 1 / 500)):
         ended = len(ledger.ended())
@@ -106,7 +106,7 @@ def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(grou
     server = fresh_server()
     queue = Buraq(redis_url=server.url, enqueue_timeout=30)
     group(server, concurrency=5).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.2}).id for _ in range(100)}
+    tasks = naps(queue, [0.2] * 100)
     eventually(lambda: len(ledger.ended()) > 10 or None)
     server.kill()
     server.start()
@@ -135,7 +135,7 @@ def test_a_full_server_refuses_new_tasks_and_what_runs_is_committed(group, ledge
 
 def test_consumers_that_somebody_deletes_under_load_lose_nothing(group, queue, ledger, redis, conclude):
     group(processes=2, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.1}).id for _ in range(size(300, 1 / 20))}
+    tasks = naps(queue, [0.1] * size(300, 1 / 20))
     for _ in range(3):
         ended = len(ledger.ended())
         eventually(lambda ended=ended: len(ledger.ended()) > ended + 20 or None)

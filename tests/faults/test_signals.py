@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from tests.faults.conftest import naps
 from tests.faults.results import chance, promised, size
 from tests.servers import eventually
 
@@ -16,7 +17,7 @@ def test_signals_to_the_group_under_load_repeat_nothing(group, queue, ledger, co
     rand = chance("F3")
     workers = group(processes=2, concurrency=10).consuming()
     first = workers.workers()
-    tasks = {queue.enqueue("nap", {"seconds": rand.uniform(0.1, 0.4)}).id for _ in range(size(400, 1 / 10))}
+    tasks = naps(queue, [rand.uniform(0.1, 0.4) for _ in range(size(400, 1 / 10))])
     eventually(lambda: len(ledger.ended()) > 20 or None)
     workers.process.send_signal(signal.SIGTTIN)
     eventually(lambda: len(workers.workers()) == 3 or None)
@@ -57,7 +58,7 @@ def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclu
     old = group(processes=2, concurrency=10).consuming()
     for _ in range(restarts):
         new = group(processes=2, concurrency=10).consuming()
-        tasks |= {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(share)}
+        tasks |= naps(queue, [rand.uniform(0, 1.5) for _ in range(share)])
         eventually(lambda old=old, new=new: ledger.running(old.workers()) and ledger.running(new.workers()))
         assert old.stop() == 0
         old = new
