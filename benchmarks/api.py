@@ -24,7 +24,7 @@ from benchmarks.lists import Reader, calls, filled
 from buraq.embedded.watcher import free_port
 
 KEY = "benchmark"
-READY_S = 20.0
+READY_S = 60.0
 MANY = 500  # streams from which on their memory shows in that of the process
 Run = Callable[[], dict[str, float]]
 

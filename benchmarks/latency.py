@@ -64,6 +64,8 @@ class Rounds:
         """Measure the top rate. How long tasks waited in a line that is always full says nothing."""
         seconds = self._options.seconds
         figures = run(self._options, self._skip(seconds), "--saturate", "--seconds", seconds)
+        while not figures["started/s"]:  # in a short run, of a machine that stood still all the while
+            figures = run(self._options, self._skip(seconds), "--saturate", "--seconds", seconds)
         self._top = figures["started/s"]
         return {name: figures[name] for name in figures if name != "waits" and not name.endswith("ms")}
 

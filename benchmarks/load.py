@@ -77,7 +77,7 @@ def delay(tasks: int, client: Redis, rand: Random) -> dict[str, Any]:
         at = time.monotonic() + rand.uniform(0.5, 1.0)
         stamped.options(at=wall + at).enqueue(at)
         last = max(last, at)
-    time.sleep(last - time.monotonic())
+    time.sleep(max(0.0, last - time.monotonic()))
     while client.zcard(f"{STREAM}:scheduled"):
         time.sleep(BREATH)
     return {"tasks": tasks}

@@ -99,7 +99,8 @@ def masters(count: int, shards: int) -> Iterator[Masters]:
         return
     from tests.clusters import Cluster
 
-    with Cluster(count, 0, aof=False) as cluster:
+    # As in production: none is to be taken for dead, and the cluster with it, that has only stood still for a second.
+    with Cluster(count, 0, aof=False, options=("--cluster-node-timeout", "15000")) as cluster:
         where = {"REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses), "STREAM_SHARDS": str(shards)}
         clients = [node.client(decode_responses=True) for node in cluster.nodes]
         yield Masters(clients, where, lambda key: cluster.nodes.index(cluster.owner(key)))

@@ -17,6 +17,7 @@ AT_ONCE = 1 << 20
 A_WAKE_UP = 64 << 10  # bytes that have to be there before it is woken
 AT_LEAST_EVERY = 0.1  # seconds; then it takes what there is
 MARK = b'"task_id"'  # each event has one
+LAST = b"pong\r\n"  # the answer to what is asked in the end: it comes after all that was published before
 
 
 class Watcher:
@@ -41,13 +42,13 @@ class Watcher:
     def stop(self) -> None:
         """Hear what is still there, and end."""
         self._over.set()
+        self._socket.sendall(b"PING\r\n")
         self._thread.join()
 
     def _listen(self) -> None:
         buffer = bytearray(AT_ONCE)
         view, kept = memoryview(buffer), 0
         while True:
-            over = self._over.is_set()
             try:
                 size = self._socket.recv_into(view[kept:])
             except TimeoutError:
@@ -55,13 +56,13 @@ class Watcher:
                 try:
                     size = self._socket.recv_into(view[kept:])
                 except BlockingIOError:
-                    if over:
-                        return
                     size = 0
                 self._socket.settimeout(AT_LEAST_EVERY)
             self.bytes += size
             end = kept + size
             self.events += buffer.count(MARK, 0, end)
+            if self._over.is_set() and buffer.find(LAST, 0, end) >= 0:
+                return
             kept = min(end, len(MARK) - 1)  # a mark may begin in this read and end in the next
             buffer[:kept] = buffer[end - kept : end]
 

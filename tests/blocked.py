@@ -29,9 +29,10 @@ import gevent
 from gevent.event import AsyncResult
 from redis.exceptions import RedisError
 
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 
 GROUP = "g"
+BLOCK_S = 2 * PATIENCE
 
 
 class BlockedRead:
@@ -41,7 +42,7 @@ class BlockedRead:
     """
 
     def __init__(self, server: Server, *streams: str, asking: bool = False) -> None:
-        self._client = server.client(single_connection_client=True, socket_timeout=60)
+        self._client = server.client(single_connection_client=True, socket_timeout=2 * BLOCK_S)
         self._streams, self._asking = streams, asking
         number = self._client.client_id()
         self._answer = AsyncResult()
@@ -50,13 +51,13 @@ class BlockedRead:
             eventually(lambda: self._answer.ready() or "b" in looking.client_list(client_id=[number])[0]["flags"])
         assert not self._answer.ready(), f"it was answered at once: {self._answer.value or self._answer.exception}"
 
-    def answer(self, timeout: float = 10) -> list[str]:
+    def answer(self, timeout: float = PATIENCE) -> list[str]:
         """Return the ids of the entries that it got. Raises what it was told instead."""
         [[_, entries]] = self._answer.get(timeout=timeout)
         return [entry for entry, _ in entries]
 
     def _read(self) -> None:
-        words = ("XREADGROUP", "GROUP", GROUP, "reader", "BLOCK", 60_000, "STREAMS", *self._streams)
+        words = ("XREADGROUP", "GROUP", GROUP, "reader", "BLOCK", int(BLOCK_S * 1000), "STREAMS", *self._streams)
         try:
             if self._asking:
                 self._client.execute_command("ASKING")

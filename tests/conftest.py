@@ -28,6 +28,8 @@ TEMPORARY = Path(tempfile.mkdtemp(prefix="bq-"))
 tempfile.tempdir = os.environ["TMPDIR"] = str(TEMPORARY)
 sweep(TEMPORARY)
 os.environ[RUN] = uuid.uuid4().hex
+# Unless told, an enqueue waits a third of a second for an answer, thrice. A machine may stand still for longer.
+os.environ.setdefault("ENQUEUE_TIMEOUT", "10s")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,7 +58,7 @@ def no_process_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Fail the run if a process that it started outlives it."""
     yield
     directories = TEMPORARY, tmp_path_factory.getbasetemp()
-    servers.eventually(lambda: _none(servers.processes_of_this_run(directories)), timeout=5)
+    servers.eventually(lambda: _none(servers.processes_of_this_run(directories)))
 
 
 def _none(processes: list[str]) -> bool:
@@ -95,6 +97,9 @@ def redis(server: StrictServer) -> Iterator[Redis]:
     client = server.client()
     client.flushall()
     client.acl_log_reset()
+    # A subscription of the test before ends within a second. While somebody listens more is published, and other calls
+    # are made, than when nobody does.
+    servers.eventually(lambda: not client.pubsub_channels())
     yield client
     refused = [entry for entry in server.refused() if entry[0] == server.USER and entry[2] not in GREETING]
     client.close()
@@ -132,5 +137,5 @@ def _made(make: Callable[..., Any], *args: object, **options: object) -> Any:
 
 @pytest.fixture
 def eventually() -> Callable[..., object]:
-    """`eventually(check, timeout=10, every=0.02)`: see tests/servers.py."""
+    """`eventually(check, timeout=40, every=0.02)`: see tests/servers.py."""
     return servers.eventually

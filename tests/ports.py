@@ -8,7 +8,8 @@ from collections import deque
 from buraq.embedded.watcher import free_port as _free_port
 
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_MINE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# One that takes the place of a crashed one has the next number.
+_MINE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
 _given: deque[int] = deque(maxlen=1000)
 
 

@@ -18,7 +18,10 @@ DOWN_AFTER_MS = 500
 # three INFO or five PING periods ago, and one that says it is a primary is made a replica again by whoever has not
 # heard, for four PUBLISH periods, that it was promoted.
 PERIODS = {"INFO-PERIOD": 500, "PING-PERIOD": 400, "PUBLISH-PERIOD": 600, "ASK-PERIOD": 100}
-FAILOVER_S = 20.0
+# A sentinel that has stood still for two seconds, as on a machine that did, trusts nothing that it sees for so long
+# after it: for thirty seconds unless told.
+PERIODS["TILT-PERIOD"] = 1000
+FAILOVER_S = 60.0
 
 
 class Sentinel(Server):

@@ -23,7 +23,7 @@ def quick(name: str, *options: str) -> str:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("case"), done.stdout
@@ -61,7 +61,7 @@ def test_the_faults_run():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Buraq") == 3, done.stdout

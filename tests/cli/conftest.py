@@ -15,10 +15,10 @@ import pytest
 from redis import Redis
 
 from buraq.config import SETTINGS
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 
 COMMAND = [sys.executable, "-m", "buraq"]
-LIMIT = 30.0  # seconds that no command here may take
+LIMIT = 120.0  # seconds that no command here may take
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Running:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

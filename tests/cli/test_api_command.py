@@ -10,12 +10,13 @@ from redis import Redis
 
 from tests.cli.conftest import Done, Running
 from tests.ports import free_port
+from tests.servers import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
 
 def get(port: int, path: str) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -38,7 +39,7 @@ def test_the_api_listens_where_it_was_told_to(
 
     api = start("api", *arguments, **settings)
 
-    status, health = eventually(lambda: get(port, "/api/health"), timeout=20)  # type: ignore[misc]
+    status, health = eventually(lambda: get(port, "/api/health"))  # type: ignore[misc]
     assert (status, health["status"]) == (200, "healthy")
     api.process.terminate()
     assert api.wait() == 0, api.output
@@ -56,7 +57,7 @@ def test_the_api_of_a_target_shows_that_queue(
     start("api", "shop:queue", "--bind", f"127.0.0.1:{port}")
 
     redis.zadd("buraq_tasks_shop:leases", {"one~1": 10**15})
-    status, workers = eventually(lambda: get(port, "/api/workers"), timeout=20)  # type: ignore[misc]
+    status, workers = eventually(lambda: get(port, "/api/workers"))  # type: ignore[misc]
     assert (status, [worker["id"] for worker in workers]) == (200, ["one~1"])
 
 

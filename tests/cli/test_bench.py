@@ -99,4 +99,4 @@ def test_whatever_ends_it_ends_its_servers_and_workers(
     running.process.send_signal(number)
 
     assert running.wait() == 128 + number
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=LIMIT)[1] == []

@@ -63,7 +63,7 @@ def test_a_worker_process_is_shown_with_what_it_does(
         found = run("workers", "--json").json()
         return found[0] if found and found[0]["in_flight"] == 1 else None
 
-    shown = eventually(busy, timeout=20)
+    shown = eventually(busy)
     assert isinstance(shown, dict)
     assert (shown["status"], shown["slots"], shown["queues"]) == ("active", 7, ["default"])
     table = run("workers").out.splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.cli.conftest import COMMAND, environment
+from tests.cli.conftest import COMMAND, LIMIT, environment
 from tests.servers import Server
 
 
@@ -35,7 +35,7 @@ def on_terminal(server: Server, redis: Redis, tmp_path: Path) -> Callable[..., t
             pass
         finally:
             os.close(ours)
-        return process.wait(20), shown.decode()
+        return process.wait(LIMIT), shown.decode()
 
     return command
 

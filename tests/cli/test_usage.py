@@ -15,7 +15,7 @@ from buraq.cli.session import reached
 from buraq.config import SETTINGS, Config
 from buraq.errors import ServerUnreachable
 from buraq.version import __version__
-from tests.cli.conftest import COMMAND, Done, environment
+from tests.cli.conftest import COMMAND, LIMIT, Done, environment
 from tests.servers import Server
 
 COMMANDS = [
@@ -213,7 +213,7 @@ def test_nothing_is_coloured_where_nobody_looks(run: Callable[..., Done], bury: 
 def test_a_reader_that_goes_away_is_no_fault_of_the_server(server: Server, redis: Redis) -> None:
     command = f"{' '.join(COMMAND)} config | true"
     done = subprocess.run(
-        command, shell=True, env=environment(server.url, {}), capture_output=True, text=True, timeout=20
+        command, shell=True, env=environment(server.url, {}), capture_output=True, text=True, timeout=LIMIT
     )
 
     assert "Redis" not in done.stderr

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from buraq import Buraq
-from tests.cli.conftest import Done, Running, environment
+from tests.cli.conftest import LIMIT, Done, Running, environment
 from tests.servers import Server
 
 pytestmark = pytest.mark.e2e
@@ -158,7 +158,7 @@ def test_a_signal_drains_and_exits_0(
 ) -> None:
     worker = start("worker", "tasks")
     enqueue(run, "t1")
-    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+    eventually(lambda: noted(redis) == ["t1"])
 
     worker.process.send_signal(number)
 
@@ -175,7 +175,7 @@ def test_two_workers_on_one_host_start_without_settings(
         assert all(found), [worker.output for worker in workers]
         return {match[1] for match in found if match}
 
-    assert len(eventually(places, timeout=20)) == 2  # type: ignore[arg-type]
+    assert len(eventually(places)) == 2  # type: ignore[arg-type]
 
 
 def test_a_metrics_port_chosen_by_hand_and_taken_is_code_2(
@@ -203,12 +203,12 @@ def test_a_change_drains_the_worker_and_starts_it_with_the_new_code(
 ) -> None:
     worker = start("worker", "tasks", "--reload")
     enqueue(run, "t1")
-    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+    eventually(lambda: noted(redis) == ["t1"])
 
     changed(tasks, "new")
-    eventually(lambda: worker.output.count('"consuming"') == 2, timeout=20)
+    eventually(lambda: worker.output.count('"consuming"') >= 2)  # one that sees half of the file starts again
     enqueue(run, "t2")
-    eventually(lambda: noted(redis) == ["t1", "t2-new"], timeout=20)
+    eventually(lambda: noted(redis) == ["t1", "t2-new"])
 
     assert "tasks.py changed" in worker.output
     assert '"stopped"' in worker.output
@@ -225,25 +225,25 @@ def test_code_that_cannot_start_waits_for_the_next_change(
 ) -> None:
     tasks.write_text("1 / 0\n")
     worker = start("worker", "tasks", "--reload")
-    eventually(lambda: "ended with status 2" in worker.output, timeout=20)
+    eventually(lambda: "ended with status 2" in worker.output)
 
     tasks.write_text(TASKS)
     enqueue(run, "t1")
 
-    eventually(lambda: noted(redis) == ["t1"], timeout=20)
+    eventually(lambda: noted(redis) == ["t1"])
 
 
 def test_a_supervisor_that_is_killed_takes_its_worker_along(
     start: Callable[..., Running], tasks: Path, eventually: Callable[..., object]
 ) -> None:
     worker = start("worker", "tasks", "--reload")
-    eventually(lambda: '"consuming"' in worker.output, timeout=20)
+    eventually(lambda: '"consuming"' in worker.output)
     children = psutil.Process(worker.process.pid).children(recursive=True)
     assert len(children) >= 2
 
     worker.process.kill()
 
-    eventually(lambda: not any(child.is_running() for child in children), timeout=20)
+    eventually(lambda: not any(child.is_running() for child in children))
 
 
 def test_without_watchfiles_reload_names_the_extra(tmp_path: Path, server: Server) -> None:
@@ -261,7 +261,7 @@ def test_without_watchfiles_reload_names_the_extra(tmp_path: Path, server: Serve
         env=environment(server.url, {}),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=LIMIT,
     )
 
     assert (done.returncode, "pip install 'buraq-queue[reload]'" in done.stderr) == (2, True)

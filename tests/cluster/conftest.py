@@ -25,7 +25,9 @@ def settings_of(cluster: Cluster, **more: str) -> dict[str, str]:
 @pytest.fixture(scope="module", params=KINDS)
 def cluster(request: pytest.FixtureRequest, shared: Callable[..., Any]) -> Cluster:
     """Three masters without replicas, which the tests of a module have in common and do not break."""
-    made: Cluster = shared(Cluster, replicas=0, aof=False, kind=request.param)
+    # None is to be taken for dead that has only stood still.
+    patient = ("--cluster-node-timeout", "15000")
+    made: Cluster = shared(Cluster, replicas=0, aof=False, kind=request.param, options=patient)
     return made
 
 
@@ -34,7 +36,7 @@ def app(cluster: Cluster) -> Buraq:
     """A queue on the cluster, which is empty. A task that fails runs again at once."""
     for node in cluster.masters():
         node.client().flushall()
-    return Buraq(Config.from_env(settings_of(cluster, RETRY_BACKOFF="0s", ENQUEUE_TIMEOUT="5s")))
+    return Buraq(Config.from_env(settings_of(cluster, RETRY_BACKOFF="0s", ENQUEUE_TIMEOUT="30s")))
 
 
 @pytest.fixture

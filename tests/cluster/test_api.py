@@ -13,7 +13,7 @@ from buraq.pauses import Pauses
 from buraq.web import create_app
 from buraq.worker.worker import Worker
 from tests.clusters import Cluster
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.web.contracts import Client
 
 pytestmark = pytest.mark.e2e
@@ -55,7 +55,7 @@ def buried(app: Buraq, start: Callable[..., Worker], count: int) -> Worker:
 
     fail.enqueue_many([{"n": n} for n in range(count)])
     worker = start(app, concurrency=50)
-    eventually(lambda: len(DeadLetters(app.backend, "default")) == count, 20)
+    eventually(lambda: len(DeadLetters(app.backend, "default")) == count)
     return worker
 
 
@@ -72,7 +72,7 @@ def test_what_has_ended_is_listed_the_newest_first_over_all_shards(app: Buraq, a
     app.task(name="note")(lambda n: None)
     start(app, concurrency=50)
     ids = {app.enqueue("note", {"n": n}).id for n in range(60)}
-    eventually(lambda: api.get("/tasks?state=completed")["total"] == 60, 20)
+    eventually(lambda: api.get("/tasks?state=completed")["total"] == 60)
     found = pages(api, "/tasks?state=completed&")
     assert Counter(task["id"] for task in found) == Counter(ids)
     since = [task["since"] for task in found]
@@ -86,7 +86,7 @@ def test_a_task_with_an_idempotency_key_is_found_with_its_result(app: Buraq, api
     app.task(name="double", keep_result=True)(lambda n: 2 * n)
     start(app)
     handles = [app.enqueue("double", {"n": n}, idempotency_key=f"k{n}") for n in range(5)]
-    assert [handle.result(10) for handle in handles] == [0, 2, 4, 6, 8]
+    assert [handle.result(PATIENCE) for handle in handles] == [0, 2, 4, 6, 8]
     assert [api.get(f"/tasks/{handle.id}")["result"] for handle in handles] == [0, 2, 4, 6, 8]
 
 
@@ -118,7 +118,7 @@ def test_an_operation_reaches_the_dead_letters_of_all_shards(app: Buraq, api: Cl
 
     def whole(body: dict[str, Any]) -> tuple[int, int, int]:
         begun = api.post(f"/dead-letters/{kind}", body).json
-        eventually(lambda: api.get(f"/operations/{begun['id']}")["state"] == "done", 10)
+        eventually(lambda: api.get(f"/operations/{begun['id']}")["state"] == "done")
         ended = api.get(f"/operations/{begun['id']}")
         return ended["total"], ended["seen"], ended["done"]
 
@@ -140,11 +140,11 @@ def test_a_queue_is_paused_and_resumed_at_all_shards(app: Buraq, api: Client, st
     assert api.post("/queues/default/pause").json["paused"]["by"]
     eventually(lambda: all(lane.fetcher.paused == {"default"} for lane in worker.lanes))
     note.enqueue_many([{"n": n} for n in range(40)])
-    eventually(lambda: len(ran) == 40, 10)
+    eventually(lambda: len(ran) == 40)
     stays = [app.enqueue("note", {"n": 100 + n}, queue="default") for n in range(40)]
     assert Inspector(app.backend).counts("default").waiting == 40
     assert api.post("/queues/default/resume").json["paused"] is None
-    eventually(lambda: len(ran) == 80, 20)
+    eventually(lambda: len(ran) == 80)
     assert (len(stays), Pauses(app.backend).all()) == (40, {})
 
 
@@ -158,10 +158,10 @@ def test_with_all_queues_paused_a_worker_rests_and_goes_on(app: Buraq, start: An
     Pauses(app.backend).pause("default")
     note.enqueue_many([{"n": n} for n in range(40)])
     worker = start(app, concurrency=50)
-    eventually(lambda: all(lane.fetcher.quiet_walks >= 2 for lane in worker.lanes), 10)
+    eventually(lambda: all(lane.fetcher.quiet_walks >= 2 for lane in worker.lanes))
     assert not ran
     Pauses(app.backend).resume("default")
-    eventually(lambda: len(ran) == 40, 10)
+    eventually(lambda: len(ran) == 40)
 
 
 def test_figures_are_those_of_all_shards_together(app: Buraq, api: Client, start: Any) -> None:
@@ -169,7 +169,7 @@ def test_figures_are_those_of_all_shards_together(app: Buraq, api: Client, start
     worker = start(app, concurrency=50)
     for n in range(60):
         app.enqueue("note", {"n": n})
-    eventually(lambda: api.get("/statistics?window=hour")["totals"]["counts"]["completed"] == 60, 20)
+    eventually(lambda: api.get("/statistics?window=hour")["totals"]["counts"]["completed"] == 60)
     assert api.get("/statistics?window=hour")["totals"]["counts"]["enqueued"] == 60
     assert api.get("/task-types")["types"] == [{"type": "note", "queues": ["default"]}]
     whole = api.get("/overview")

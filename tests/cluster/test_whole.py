@@ -15,7 +15,7 @@ from buraq.inspector import Inspector
 from buraq.sharded_events import feed_of
 from buraq.web import create_app
 from tests.cluster.conftest import left_over, settings_of
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -38,8 +38,8 @@ def test_many_tasks_run_once_each_and_leave_nothing(cluster, app, start):
     shards = {app.backend.shard_of(handle.id).number for handle in handles}
     worker = start(app, concurrency=50)
 
-    eventually(lambda: len(ran) == 3000, 30)
-    eventually(lambda: left_over(cluster) == [], 10)
+    eventually(lambda: len(ran) == 3000)
+    eventually(lambda: left_over(cluster) == [])
     assert shards == set(range(16))
     assert set(ran.values()) == {1}
     assert all(lane.lease.valid for lane in worker.lanes)
@@ -79,7 +79,7 @@ def test_few_slots_are_shared_by_all_shards(cluster, app, start, concurrency):
     eventually(lambda: worker.standing.valid)
     nap.enqueue_many([{"n": n} for n in range(200)])
 
-    eventually(lambda: len(done) == 200, 30)
+    eventually(lambda: len(done) == 200)
     assert most[0] <= concurrency
     assert set(done.values()) == {1}
 
@@ -102,10 +102,10 @@ def test_suspects_of_all_shards_run_one_at_a_time_where_there_is_no_sandbox(clus
             cluster.owner(shard.names.base).client().xadd(stream, {"payload": payload, "deaths": 2})
     start(app, concurrency=100)
 
-    eventually(lambda: len(done) == 32, 30)
+    eventually(lambda: len(done) == 32)
     assert most == [1]
     assert set(done.values()) == {1}
-    eventually(lambda: left_over(cluster) == [], 10)
+    eventually(lambda: left_over(cluster) == [])
 
 
 def test_an_idle_worker_starts_a_task_of_any_shard(app, start):
@@ -118,7 +118,7 @@ def test_an_idle_worker_starts_a_task_of_any_shard(app, start):
         before = len(ran)
         item = Item(f"t{shard.number}", "n", "", "", b'{"id":"t","type":"note","payload":{}}')
         shard.producer.send(shard.broker("default"), [item])
-        eventually(lambda before=before: len(ran) > before, 5)
+        eventually(lambda before=before: len(ran) > before)
 
 
 def test_tasks_are_retried_delayed_buried_replayed_and_seen_by_all(cluster, app, start, cli):
@@ -143,8 +143,8 @@ def test_tasks_are_retried_delayed_buried_replayed_and_seen_by_all(cluster, app,
     scheduled = Inspector(app.backend).counts("default").scheduled
     start(app, concurrency=50)
 
-    eventually(lambda: all(ran["once_more", n] == 2 for n in range(40)), 20)
-    eventually(lambda: Inspector(app.backend).counts("mail").dead == 40, 10)
+    eventually(lambda: all(ran["once_more", n] == 2 for n in range(40)))
+    eventually(lambda: Inspector(app.backend).counts("mail").dead == 40)
     assert scheduled == 40
     status = cli("status", "--json")
     assert [(queue["queue"], queue["dead"]) for queue in status["queues"]] == [("default", 0), ("mail", 40)]
@@ -158,9 +158,9 @@ def test_tasks_are_retried_delayed_buried_replayed_and_seen_by_all(cluster, app,
     fails[0] = False
     assert cli("dlq", "replay", letters[0]["id"], letters[1]["entry"], "--json")["replayed"] == 2
     assert cli("dlq", "purge", letters[2]["id"], "--json")["purged"] == 1
-    eventually(lambda: sum(ran["fail", n] for n in range(40)) == 42, 10)
+    eventually(lambda: sum(ran["fail", n] for n in range(40)) == 42)
     assert cli("dlq", "replay", "--all", "--json")["replayed"] == 37
-    eventually(lambda: left_over(cluster) == [], 10)
+    eventually(lambda: left_over(cluster) == [])
 
 
 def test_an_idempotency_key_holds_over_all_queues_and_leads_to_its_result(app, start):
@@ -174,7 +174,7 @@ def test_an_idempotency_key_holds_over_all_queues_and_leads_to_its_result(app, s
         assert (first.created, second.created, second.id) == (True, False, first.id)
     start(app)
 
-    assert first.result(timeout=10) == 38
+    assert first.result(timeout=PATIENCE) == 38
 
 
 def test_a_task_is_found_and_cancelled_wherever_it_is(app):
@@ -208,7 +208,7 @@ def test_tidy_deletes_what_was_acked_and_left_at_any_shard_and_nothing_else(clus
 def test_events_of_all_shards_are_heard(app, start):
     app.task(name="note")(lambda: None)
     feed = feed_of(app.backend)
-    with feed.subscribe(timeout=5) as inbox:
+    with feed.subscribe(timeout=PATIENCE) as inbox:
         ids = {app.enqueue("note", {}).id for _ in range(50)}
         start(app)
         heard = Counter()
@@ -219,7 +219,7 @@ def test_events_of_all_shards_are_heard(app, start):
                     heard[task] += task in event.data
             return all(heard[task] >= 3 for task in ids)
 
-        eventually(all_heard, 20)
+        eventually(all_heard)
     feed.close()
     assert set(heard.values()) == {3}, "pending, processing, completed, once each"
 
@@ -257,7 +257,7 @@ def test_the_api_shows_one_queue(app, start):
     for _ in range(20):
         fail.enqueue()
     worker = start(app)
-    eventually(lambda: len(DeadLetters(app.backend, "default")) == 20, 10)
+    eventually(lambda: len(DeadLetters(app.backend, "default")) == 20)
     client = create_app(app).test_client()
 
     assert client.get("/api/health").get_json()["redis"] is True
@@ -281,7 +281,7 @@ def test_what_lies_in_old_shards_is_run_when_there_are_more(cluster, app, start)
     assert [shard.names.tag for shard in more.backend.shards][:16] == tags
     start(more)
 
-    eventually(lambda: len(ran) == 100, 20)
+    eventually(lambda: len(ran) == 100)
     assert len(old) == 50
     assert set(ran.values()) == {1}
 
@@ -292,11 +292,11 @@ def test_a_worker_that_stops_leaves_nothing_of_itself(cluster, app, start):
     @app.task
     def sleep() -> None:
         started.set()
-        Happened().wait(30)
+        Happened().wait(2 * PATIENCE)
 
     handle = sleep.enqueue()
     worker = start(app)
-    started.wait(10)
+    assert started.wait(PATIENCE)
     worker.stop(0.0)
 
     counts = Inspector(app.backend).counts("default")

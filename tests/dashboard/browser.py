@@ -24,7 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE_MS = 15_000
+PATIENCE_MS = 45_000
 
 
 class Chromium:
@@ -49,7 +49,9 @@ class Chromium:
         with contextlib.ExitStack() as started:
             driver = started.enter_context(self._driver)
             env = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
-            self.browser: Browser = driver.chromium.launch(executable_path=self._binary, args=list(ARGUMENTS), env=env)
+            self.browser: Browser = driver.chromium.launch(
+                executable_path=self._binary, args=list(ARGUMENTS), env=env, timeout=3 * PATIENCE_MS
+            )
             started.callback(self.browser.close)
             self._started = started.pop_all()
         return self

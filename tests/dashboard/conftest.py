@@ -14,7 +14,7 @@ from redis import Redis
 
 from buraq import Buraq
 from tests.dashboard.browser import Chromium, Tab
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 from tests.web.clients import ROOT, ApiProcess
 from tests.web.workplace import Workplace
 
@@ -74,7 +74,7 @@ class Worker:
             self.process = subprocess.Popen(
                 command, env={**os.environ, **env}, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
             )
-        eventually(lambda: "consuming" in log.read_text(), timeout=20)
+        eventually(lambda: "consuming" in log.read_text())
 
     def children(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.process.pid).children()]
@@ -83,7 +83,7 @@ class Worker:
         """End all of it as a power cut would."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 @pytest.fixture

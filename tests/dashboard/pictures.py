@@ -36,7 +36,7 @@ def demo(seconds: float) -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "-m", "buraq", "demo"], env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        eventually(lambda: urllib.request.urlopen(f"{url}/api/health").status == 200, timeout=30)
+        eventually(lambda: urllib.request.urlopen(f"{url}/api/health").status == 200)
         time.sleep(seconds)  # for charts with something in them
         yield url
     finally:

@@ -124,7 +124,8 @@ def test_with_20_000_events_a_second_the_heap_does_not_grow(
 
     (frames, seconds), arrived = drawn(page), page.evaluate("arrived") - first
     print(f"{arrived:,} events, {(frames - began[0]) / (seconds - began[1]):.0f} frames a second, heap {held}")
-    assert held[-1] - held[0] < LEFT * arrived, held
+    # Where many were left out, what is compiled meanwhile is no less.
+    assert held[-1] - held[0] < LEFT * max(arrived, STEPS * STEP), held
     assert frames > began[0], "it draws all the while"
     places = page.evaluate("[...document.querySelectorAll('.rows-row')].map((row) => row.style.transform)")
     assert len(places) == len(set(places)), "no row of the log lies upon another"

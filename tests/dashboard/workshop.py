@@ -17,7 +17,7 @@ def town() -> Redis:
 @queue.task
 def hold(gate: str) -> str:
     """Run until the test opens the gate."""
-    opened = town().blpop([gate], 60)
+    opened = town().blpop([gate], 300)
     if opened is None:
         raise TimeoutError(f"nobody opened the gate {gate}")
     return gate

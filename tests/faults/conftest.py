@@ -19,10 +19,11 @@ from redis.exceptions import ResponseError
 from buraq import Buraq
 from tests.faults.ledger import Kill, Ledger, now
 from tests.faults.results import Results, Verdict, judge
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 
 ROOT = Path(__file__).parents[2]
 TARGET = "tests.faults.ledger_app:queue"
+_AT_REST = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
 
 
 class Group:
@@ -64,7 +65,7 @@ class Group:
         except psutil.NoSuchProcess:
             return []
 
-    def consuming(self, timeout: float = 20) -> "Group":
+    def consuming(self, timeout: float = PATIENCE) -> "Group":
         """Wait until all its processes consume."""
 
         def all_consume() -> bool:
@@ -86,7 +87,7 @@ class Group:
         new.rename(order)  # at once: nobody shall read half of it
         return order
 
-    def says(self, text: str, times: int = 1, timeout: float = 20) -> None:
+    def says(self, text: str, times: int = 1, timeout: float = PATIENCE) -> None:
         """Wait until a text is so often in its log."""
         eventually(lambda: self.log.read_text().count(text) >= times or None, timeout)
 
@@ -101,6 +102,8 @@ class Group:
         def stopped_mid_run() -> bool:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
+            # On another core it goes on until it has taken notice, and may end what would have been cut off.
+            eventually(lambda: {psutil.Process(pid).status() for pid in pids} <= _AT_REST)
             if self.ledger.running(pids):
                 return True
             for pid in pids:
@@ -111,12 +114,12 @@ class Group:
         killed = Kill(frozenset(pids), now())
         if whole:
             self.process.kill()  # first, so that it replaces nobody
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         return killed
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 40) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 2 * PATIENCE) -> int:
         """Signal the arbiter and return the exit code of the group."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -146,7 +149,7 @@ class Groups:
         running = [one for one in self.started if one.process.poll() is None]
         for one in running:
             one.process.send_signal(signal.SIGTERM)
-        return [one.process.wait(40) for one in running]
+        return [one.process.wait(2 * PATIENCE) for one in running]
 
     def kill(self) -> None:
         """End whatever still runs."""
@@ -154,7 +157,7 @@ class Groups:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for one in self.started:
-            one.process.wait(10)
+            one.process.wait(PATIENCE)
 
     def processes(self) -> list[int]:
         """Return the processes of all groups, those too whose arbiter has gone."""
@@ -184,7 +187,19 @@ def group(redis: object, server: Server, ledger: Ledger) -> Iterator[Groups]:
 @pytest.fixture
 def queue(redis: object, server: Server) -> Buraq:
     """The producer's side: enqueues by task type."""
-    return Buraq(redis_url=server.url)
+    return Buraq(redis_url=server.url, enqueue_timeout=PATIENCE)
+
+
+def naps(queue: Buraq, seconds: Iterable[float]) -> set[str]:
+    """Enqueue naps of so many seconds, and return their ids.
+
+    All at once: one by one they might have ended, on a slow machine, before there are enough of them.
+    """
+    nap = queue.registry.get("nap") or queue.task(name="nap")(_nap)
+    return {handle.id for handle in nap.enqueue_many([{"seconds": one} for one in seconds])}
+
+
+def _nap(seconds: float = 0.05) -> None: ...
 
 
 class Witness:
@@ -194,7 +209,7 @@ class Witness:
         self.events: list[dict[str, Any]] = []
         self._subscription = server.client(socket_timeout=None).pubsub(ignore_subscribe_messages=False)
         self._subscription.subscribe("buraq_events")
-        assert self._subscription.get_message(timeout=5) is not None
+        assert self._subscription.get_message(timeout=PATIENCE) is not None
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -294,8 +309,8 @@ def conclude(group: Groups, ledger: Ledger, witness: Witness, results: Results, 
         """
         settled = accepted - set(buried)
         eventually(lambda: settled <= ledger.ended() or None, patience, every=0.05)
-        eventually(lambda: nothing_left(client or redis), 15)
-        eventually(lambda: no_dead_consumer(client or redis), 15)
+        eventually(lambda: nothing_left(client or redis))
+        eventually(lambda: no_dead_consumer(client or redis))
         assert set(group.stop()) <= {0}
         eventually(lambda: group.has_left_nothing(client or redis))
         events = witness.count("Completed") + witness.count("DLQ") if client is None else None

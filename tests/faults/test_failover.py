@@ -14,7 +14,7 @@ from tests.faults.conftest import nothing_left
 from tests.ports import free_port
 from tests.replicas import Replicated
 from tests.sentinels import Sentinels
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -60,11 +60,11 @@ def test_what_a_replica_had_is_run_when_the_primary_is_replaced_under_load(group
         sentinels.demote()
     so_far = len(accepted)
 
-    eventually(lambda: len(accepted) > so_far + 100, 30)
+    eventually(lambda: len(accepted) > so_far + 100)
     assert not any(load.dead for load in loads), [load.exception for load in loads]
     gevent.killall(loads)
-    eventually(lambda: set(accepted) <= ledger.ended(), 30)
-    eventually(lambda: nothing_left(sentinels.primary.client()), 20)
+    eventually(lambda: set(accepted) <= ledger.ended())
+    eventually(lambda: nothing_left(sentinels.primary.client()))
     assert sentinels.primary is not old
     assert workers.workers() == pids
     assert workers.stop() == 0
@@ -85,7 +85,7 @@ def test_events_are_heard_again_from_the_new_primary_and_the_gap_is_marked(fresh
     sentinels = fresh(Sentinels)
     backend = backend_of(sentinels)
     feed = Feed(backend.server, backend.config.events_channel)
-    with feed.subscribe() as inbox:
+    with feed.subscribe(timeout=PATIENCE) as inbox:
         new = sentinels.fail_over()
         client = new.client()
         eventually(lambda: client.publish("buraq_events", '{"type":"Pending","task_id":"t","at":1}'))
@@ -155,7 +155,7 @@ def test_a_server_that_has_become_a_replica_is_left_at_once(fresh):
 def test_what_no_replica_has_is_not_accepted_because_the_primary_refuses_to_write(fresh):
     """The script is answered from memory then, and a WAIT after nothing was written would say that all is well."""
     replicated = fresh(Replicated, min_replicas=1)
-    queue = Buraq(redis_url=replicated.primary.url, durability="replica:1", enqueue_timeout="6s")
+    queue = Buraq(redis_url=replicated.primary.url, durability="replica:1", enqueue_timeout="20s")
     queue.enqueue("task", {})
     client = replicated.primary.client()
     replicated.freeze()
@@ -166,4 +166,4 @@ def test_what_no_replica_has_is_not_accepted_because_the_primary_refuses_to_writ
     client.client_kill_filter(_type="normal", skipme=True)
 
     with pytest.raises(QueueUnavailable):
-        enqueued.get(timeout=10)
+        enqueued.get(timeout=PATIENCE)

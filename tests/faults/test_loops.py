@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.faults.results import size
+from tests.faults.results import promised, size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
 
 LOOPS = ("fetch", "settle", "promote", "reclaim", "control")
-REPLACED = 10.0  # seconds
+REPLACED = promised(10.0)  # seconds
 
 
 def test_each_loop_breaks_and_its_process_is_replaced_within_ten_seconds(group, queue, ledger, conclude):

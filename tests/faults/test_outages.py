@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from buraq import Buraq, EnqueueError
-from tests.faults.conftest import consumers, nothing_left
-from tests.faults.results import chance, judge, size
+from tests.faults.conftest import consumers, naps, nothing_left
+from tests.faults.results import chance, judge, promised, size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
@@ -15,6 +15,13 @@ pytestmark = pytest.mark.e2e
 
 def cpu_seconds(pids):
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+def at_rest(pids):
+    """Whether processes take less than half a core together, for half a second."""
+    before, began = cpu_seconds(pids), time.monotonic()
+    outlast(0.5)
+    return (cpu_seconds(pids) - before) / (time.monotonic() - began) < 0.5
 
 
 def outlast(seconds):
@@ -25,26 +32,27 @@ def outlast(seconds):
 @pytest.mark.parametrize("when", ["at boot", "under load"])
 def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fresh_server, conclude, when):
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url)
+    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
     before = {queue.enqueue("nap", {"seconds": 0.2}).id for _ in range(300)}
     if when == "at boot":
         server.stop()
         workers = group(server, processes=2, concurrency=10)
-        eventually(lambda: "waiting for Redis" in workers.log.read_text() or None, 20)
+        workers.says("waiting for Redis")
     else:
         workers = group(server, processes=2, concurrency=10).consuming()
         eventually(lambda: len(ledger.ended()) > 50 or None)
         server.kill()
     eventually(lambda: len(workers.workers()) == 2 or None)
     pids = workers.workers()
+    eventually(lambda: at_rest(pids))  # what they import is no loop
     began, burned = time.monotonic(), cpu_seconds(pids)
     outlast(10)
     share = (cpu_seconds(pids) - burned) / (time.monotonic() - began)
-    assert share < 0.25, f"a busy loop: {share:.0%} of a core in two processes without a server"
+    assert share < 0.5, f"a busy loop: {share:.0%} of a core in two processes without a server"
 
     ended = len(ledger.ended())
     server.start()
-    eventually(lambda: len(ledger.ended()) > ended or None, 5)
+    eventually(lambda: len(ledger.ended()) > ended or None, promised(5.0))
     assert workers.workers() == pids
     conclude(
         "F9" if when == "at boot" else "F9b",
@@ -56,16 +64,17 @@ def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fre
 
 def test_after_an_outage_longer_than_the_lease_nobody_robs_anybody(group, ledger, fresh_server):
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url)
-    groups = [group(server, processes=2, concurrency=10, LEASE_TTL="1s").consuming() for _ in range(2)]
-    tasks = {queue.enqueue("nap", {"seconds": 6}).id for _ in range(30)}
+    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
+    # Whoever is back has renewed twice after a fifth of a lease: until then all the others must be back, too.
+    groups = [group(server, processes=2, concurrency=10, LEASE_TTL="4s").consuming() for _ in range(2)]
+    tasks = {queue.enqueue("nap", {"seconds": 12}).id for _ in range(30)}
     eventually(lambda: ledger.starts().keys() == tasks or None)
     server.pause()
-    outlast(3)
+    outlast(6)
     server.resume()
 
-    eventually(lambda: ledger.ended() == tasks or None, 30)
-    eventually(lambda: nothing_left(server.client()), 10)
+    eventually(lambda: ledger.ended() == tasks or None)
+    eventually(lambda: nothing_left(server.client()))
     assert set(ledger.starts().values()) == {1}
     assert [one.stop() for one in groups] == [0, 0]
     assert not any("reclaimed" in one.log.read_text() for one in groups)
@@ -76,9 +85,9 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
 ):
     rand = chance("F8")
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url, enqueue_timeout=5)
+    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
     workers = group(server, processes=3, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": rand.uniform(0, 0.5)}).id for _ in range(size(300, 1 / 2))}
+    tasks = naps(queue, [rand.uniform(0, 0.5) for _ in range(size(300, 1 / 2))])
     kills = []
     for n in range(size(2, 1 / 500)):
         ended = len(ledger.ended())
@@ -95,29 +104,29 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
 
 def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(group, ledger, fresh_server):
     server = fresh_server()
-    queue = Buraq(redis_url=server.url, enqueue_timeout=5)
+    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
     group(server, concurrency=5).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.2}).id for _ in range(100)}
+    tasks = naps(queue, [0.2] * 100)
     eventually(lambda: len(ledger.ended()) > 10 or None)
     server.kill()
     server.start()
     after = queue.enqueue("nap", {"seconds": 0.01}).id
-    eventually(lambda: after in ledger.ended() or None, 20)
-    eventually(lambda: nothing_left(server.client()), 10)
+    eventually(lambda: after in ledger.ended() or None)
+    eventually(lambda: nothing_left(server.client()))
     assert judge(ledger, tasks).lost > 50
 
 
 def test_a_full_server_refuses_new_tasks_and_what_runs_is_committed(group, ledger, fresh_server, conclude):
     server = fresh_server()
-    queue, client = Buraq(redis_url=server.url), server.client()
+    queue, client = Buraq(redis_url=server.url, enqueue_timeout=30), server.client()
     group(server, concurrency=10).consuming()
     tasks = {queue.enqueue("nap", {"seconds": 0.3}).id for _ in range(40)}
     eventually(lambda: len(ledger.starts()) > 5 or None)
     client.config_set("maxmemory", 1)
     with pytest.raises(EnqueueError, match="maxmemory"):
         queue.enqueue("nap")
-    eventually(lambda: tasks <= ledger.ended() or None, 20)
-    eventually(lambda: nothing_left(client), 10)
+    eventually(lambda: tasks <= ledger.ended() or None)
+    eventually(lambda: nothing_left(client))
     client.config_set("maxmemory", 0)
     tasks.add(queue.enqueue("nap").id)
     verdict = conclude("F15", "the server is full while tasks run", tasks, client=client)
@@ -126,7 +135,7 @@ def test_a_full_server_refuses_new_tasks_and_what_runs_is_committed(group, ledge
 
 def test_consumers_that_somebody_deletes_under_load_lose_nothing(group, queue, ledger, redis, conclude):
     group(processes=2, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 0.1}).id for _ in range(size(300, 1 / 20))}
+    tasks = naps(queue, [0.1] * size(300, 1 / 20))
     for _ in range(3):
         ended = len(ledger.ended())
         eventually(lambda ended=ended: len(ledger.ended()) > ended + 20 or None)
@@ -149,8 +158,8 @@ def test_what_the_server_loses_is_made_again(group, queue, ledger, redis, loss):
     else:
         redis.script_flush()
     after = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(50)}
-    eventually(lambda: after & ledger.ended() or None, 5)
-    eventually(lambda: after <= ledger.ended() or None, 20)
-    eventually(lambda: nothing_left(redis), 10)
+    eventually(lambda: after & ledger.ended() or None, promised(5.0))
+    eventually(lambda: after <= ledger.ended() or None)
+    eventually(lambda: nothing_left(redis))
     assert workers.workers() == pids
     assert workers.stop() == 0

@@ -22,13 +22,21 @@ def events(group: Group, *names: str) -> list[tuple[str, str]]:
     return [(line["event"], line.get("worker", "")) for line in told(group) if line["event"] in names]
 
 
+RELIEVED = "worker process relieved: its successor consumes"
+
+
 def most_without_a_consumer(group: Group, wanted: int) -> None:
-    """Assert that at no moment fewer processes consumed than there should be, once all did."""
-    consuming, complete = 0, False
-    for event, _ in events(group, "consuming", "stopping"):
-        consuming += 1 if event == "consuming" else -1
-        complete = complete or consuming == wanted
-        assert not complete or consuming >= wanted, events(group, "consuming", "stopping")
+    """Assert that at no moment fewer processes consumed than there should be, once all did.
+
+    A process says that it consumes a moment after it does: the arbiter may have seen it before.
+    """
+    said = events(group, "consuming", RELIEVED, "stopping")
+    consuming = relieved = stopping = 0
+    for event, _ in said:
+        consuming += event == "consuming"
+        relieved += event == RELIEVED
+        stopping += event == "stopping"
+        assert consuming < wanted or max(consuming, wanted + relieved) - stopping >= wanted, said
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -40,8 +48,8 @@ def test_a_process_that_has_run_its_tasks_is_replaced_before_it_stops_and_each_t
     tasks = {queue.enqueue("nap", {"seconds": 0.05}).id for _ in range(400)}
 
     eventually(lambda: ledger.ended() == tasks, 60)
-    eventually(lambda: nothing_left(redis), 10)
-    eventually(lambda: len(workers.workers()) == processes, 10)
+    eventually(lambda: nothing_left(redis))
+    eventually(lambda: len(workers.workers()) == processes)
 
     assert set(ledger.starts().values()) == {1}
     assert {line.attempt for line in ledger.lines()} == {1}
@@ -51,7 +59,9 @@ def test_a_process_that_has_run_its_tasks_is_replaced_before_it_stops_and_each_t
     reached = [line for line in told(workers) if line["event"] == "limit reached"]
     assert {line["reached"] for line in reached} == {"MAX_TASKS"}
     assert min(line["tasks"] for line in reached) >= 40
-    assert {line["event"] for line in told(workers) if line["level"] != "info"} <= {"metrics port taken, moved"}
+    # On a busy machine an import, or a pause of the machine itself, blocks a hub.
+    usual = {"metrics port taken, moved", "hub blocked: nothing else runs in this process"}
+    assert {line["event"] for line in told(workers) if line["level"] != "info"} <= usual
     assert workers.stop() == 0
     assert redis.zcard("buraq_tasks:leases") == 0
 
@@ -61,7 +71,7 @@ def test_a_process_that_takes_too_much_memory_is_replaced(group: Any, queue: Any
     [first] = workers.workers()
 
     queue.enqueue("leak", {"megabytes": 150})
-    eventually(lambda: workers.workers() != [first] and len(workers.workers()) == 1, 20)
+    eventually(lambda: workers.workers() != [first] and len(workers.workers()) == 1)
     task = queue.enqueue("nap").id
     eventually(lambda: task in ledger.ended())
 
@@ -91,7 +101,7 @@ def test_a_process_that_was_replaced_lets_its_tasks_finish_however_long_they_tak
     group: Any, queue: Any, ledger: Ledger, redis: Any
 ) -> None:
     workers = group(MAX_TASKS="5", SHUTDOWN_TIMEOUT="500ms").consuming()
-    long = queue.enqueue("nap", {"seconds": 6}).id
+    long = queue.enqueue("nap", {"seconds": 12}).id
     eventually(lambda: long in ledger.starts())
     for _ in range(5):
         queue.enqueue("nap", {"seconds": 0})
@@ -111,13 +121,13 @@ def test_a_group_that_is_told_to_stop_does_not_wait_for_a_process_that_was_repla
     group: Any, queue: Any, ledger: Ledger, redis: Any
 ) -> None:
     workers = group(MAX_TASKS="5", SHUTDOWN_TIMEOUT="500ms").consuming()
-    long = queue.enqueue("nap", {"seconds": 60}).id
+    long = queue.enqueue("nap", {"seconds": 300}).id
     eventually(lambda: long in ledger.starts())
     for _ in range(5):
         queue.enqueue("nap", {"seconds": 0})
     eventually(lambda: "stopping" in workers.log.read_text())
 
-    assert workers.stop(timeout=8) == 0
+    assert workers.stop(timeout=40) == 0
 
     [(_, fields)] = redis.xrange("buraq_tasks_front")
     assert long in fields["payload"] and "deaths" not in fields

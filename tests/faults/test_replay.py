@@ -1,7 +1,6 @@
 """Ten thousand dead letters get another life, and a crash on the way loses and doubles none."""
 
-import os
-import signal
+import itertools
 import subprocess
 import sys
 
@@ -11,7 +10,8 @@ import ujson
 from buraq import Buraq
 from buraq.deadletters import DeadLetters
 from buraq.task import Dead, Delivery, decode
-from tests.servers import eventually
+from tests.proxy import Proxy, script
+from tests.servers import PATIENCE
 
 LETTERS = 10_000
 
@@ -69,17 +69,20 @@ def test_all_dead_letters_go_back_with_no_retries_used(server, redis):
 def test_a_crash_in_the_middle_of_a_replay_loses_and_doubles_none(server, redis):
     queue = Buraq(redis_url=server.url)
     ids = bury(queue, redis, LETTERS)
-    program = (
-        "from buraq import Buraq; from buraq.deadletters import DeadLetters;"
-        f"DeadLetters(Buraq(redis_url={server.url!r}).backend, 'default').replay_all()"
-    )
-    child = subprocess.Popen([sys.executable, "-c", program])
-    eventually(lambda: redis.xlen("buraq_tasks") > LETTERS // 10 or None, every=0)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
+    calls = itertools.count(1)
+    with Proxy(server) as proxy:
+        program = (
+            "from buraq import Buraq; from buraq.deadletters import DeadLetters;"
+            f"DeadLetters(Buraq(redis_url={proxy.url!r}).backend, 'default').replay_all()"
+        )
+        middle = proxy.hit("stall", lambda sent: script(sent) and next(calls) > 20)
+        child = subprocess.Popen([sys.executable, "-c", program])
+        assert middle.hit.wait(PATIENCE)
+        child.kill()
+        child.wait()
     dead, back = redis.xlen("buraq_tasks_dlq"), redis.xlen("buraq_tasks")
     assert dead + back == LETTERS
-    assert dead > 0, "the replay was over before it was killed: the test tested nothing"
+    assert 0 < dead < LETTERS, "the replay was not under way when it was killed: the test tested nothing"
 
     assert DeadLetters(queue.backend, "default").replay_all().replayed == dead
     assert_all_back(redis, ids)

@@ -15,7 +15,7 @@ def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, led
     types = ("leave_the_process", "raise_base", "swallow_the_timeout")
     guilty = {queue.enqueue(task_type, max_retries=0).id for task_type in types}
 
-    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 3 or None, 20)
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 3 or None)
     errors = sorted(letter["error"] for _, letter in redis.xrange("buraq_tasks_dlq"))
     assert [error.split(":")[0] for error in errors] == ["BaseException", "SystemExit", "TimedOut"]
     assert workers.workers() == pids
@@ -25,12 +25,12 @@ def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, led
 
 
 def test_a_task_that_burns_cpu_for_three_leases_costs_nobody_a_second_run(group, queue, ledger, conclude):
-    burning = group(concurrency=50, LEASE_TTL="1s").consuming()
-    neighbours = {queue.enqueue("nap", {"seconds": 4}).id for _ in range(10)}
+    burning = group(concurrency=50, LEASE_TTL="3s").consuming()
+    neighbours = {queue.enqueue("nap", {"seconds": 11}).id for _ in range(10)}
     eventually(lambda: ledger.starts().keys() == neighbours or None)
-    hot = queue.enqueue("burn", {"seconds": 3.5}).id
+    hot = queue.enqueue("burn", {"seconds": 10.5}).id
     eventually(lambda: hot in ledger.starts() or None)
-    group(concurrency=50, LEASE_TTL="1s").consuming()  # somebody who would take over
+    group(concurrency=50, LEASE_TTL="3s").consuming()  # somebody who would take over
 
     verdict = conclude("F11", "a task computes for three leases and a half", neighbours | {hot})
     assert verdict.runs == len(neighbours) + 1
@@ -40,12 +40,12 @@ def test_a_task_that_burns_cpu_for_three_leases_costs_nobody_a_second_run(group,
 
 def test_a_call_that_holds_the_gil_for_less_than_the_lease_costs_nobody_a_second_run(group, queue, ledger, conclude):
     """Nothing in the process runs then, the thread that renews the lease neither."""
-    group(concurrency=20, LEASE_TTL="2s").consuming()
-    neighbours = {queue.enqueue("nap", {"seconds": 3}).id for _ in range(10)}
+    group(concurrency=20, LEASE_TTL="5s").consuming()
+    neighbours = {queue.enqueue("nap", {"seconds": 6}).id for _ in range(10)}
     eventually(lambda: ledger.starts().keys() == neighbours or None)
-    hot = queue.enqueue("hold_the_gil", {"seconds": 1.2}).id
+    hot = queue.enqueue("hold_the_gil", {"seconds": 3}).id
     eventually(lambda: hot in ledger.starts() or None)
-    group(concurrency=20, LEASE_TTL="2s").consuming()
+    group(concurrency=20, LEASE_TTL="5s").consuming()
 
     verdict = conclude("F11b", "a call into C holds the GIL for 0.6 leases", neighbours | {hot})
     assert verdict.runs == len(neighbours) + 1
@@ -58,10 +58,10 @@ def test_a_hundred_tasks_with_keys_that_fail_once_all_complete(group, queue, led
     again = {queue.enqueue("fail_once", idempotency_key=f"order:{n}").id for n in range(100)}
     assert again == tasks
 
-    eventually(lambda: ledger.ended() == tasks or None, 30)
+    eventually(lambda: ledger.ended() == tasks or None)
     eventually(lambda: nothing_left(redis))
     assert {line.attempt for line in ledger.lines("end")} == {2}
-    assert sum(witness.count("Completed").values()) == 100
+    eventually(lambda: sum(witness.count("Completed").values()) == 100)
 
 
 def test_what_cannot_be_run_is_buried_with_its_reason_and_the_worker_goes_on(group, queue, ledger, redis):
@@ -76,7 +76,7 @@ def test_what_cannot_be_run_is_buried_with_its_reason_and_the_worker_goes_on(gro
     redis.xadd("buraq_tasks", {"payload": '{"id":"x","type":"no_such_type","payload":{}}'})
     redis.xadd("buraq_tasks", {"payload": original})
 
-    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 4 or None, 40)
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 4 or None)
     reasons = sorted(letter["reason"] for _, letter in redis.xrange("buraq_tasks_dlq"))
     assert reasons == ["undecodable", "undecodable", "undecodable", "unknown_type"]
     assert any(letter.get("no_payload") == "here" for _, letter in redis.xrange("buraq_tasks_dlq"))

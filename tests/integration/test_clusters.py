@@ -43,7 +43,7 @@ def owner(cluster):
     for stream in (A, B):
         client.delete(stream)
         client.xgroup_create(stream, GROUP, id="0", mkstream=True)
-    assert client.wait(1, 5000) == 1
+    assert client.wait(1, 30_000) == 1
     return owner
 
 

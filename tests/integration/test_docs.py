@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from tests.pages import EXAMPLES, PAGES, ROOT, blocks
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -61,7 +61,7 @@ def test_the_code_of_a_page_runs(page: Path, here: Path, env: dict[str, str], se
     ]
     command = [sys.executable, "-W", "error", "-c", DRIVER]
     done = subprocess.run(
-        command, input=json.dumps(code), cwd=here, env=env, capture_output=True, text=True, timeout=60
+        command, input=json.dumps(code), cwd=here, env=env, capture_output=True, text=True, timeout=5 * PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -94,23 +94,23 @@ def test_the_readmes_program_gets_its_result_from_the_readmes_worker(
     assert "\nburaq worker tasks:queue\npython tasks.py\n" in text
 
     worker = start("buraq", "worker", "tasks:queue")
-    eventually(lambda: "consuming" in (here / "log").read_text() or None, 20)
-    output, _ = start("python", "tasks.py").communicate(timeout=30)
+    eventually(lambda: "consuming" in (here / "log").read_text() or None)
+    output, _ = start("python", "tasks.py").communicate(timeout=2 * PATIENCE)
 
     assert output.strip().endswith("hello Ada, hello Ada"), (here / "log").read_text()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(PATIENCE) == 0
     assert redis.xlen("buraq_tasks") == 0
 
 
 def test_a_burst_works_off_what_the_readmes_program_enqueues(
     start: Callable[..., subprocess.Popen[str]], here: Path, redis: Redis
 ) -> None:
-    task_id = start("buraq", "enqueue", "greet", '{"name": "Ada"}').communicate(timeout=20)[0].strip()
+    task_id = start("buraq", "enqueue", "greet", '{"name": "Ada"}').communicate(timeout=2 * PATIENCE)[0].strip()
     assert redis.xlen("buraq_tasks") == 1
 
     worker = start("buraq", "worker", "tasks:queue", "--burst")
 
-    assert worker.wait(30) == 0, (here / "log").read_text()
+    assert worker.wait(2 * PATIENCE) == 0, (here / "log").read_text()
     assert redis.get(f"buraq_tasks:result:{task_id}") == '"hello Ada"'
     assert redis.xlen("buraq_tasks") == 0

@@ -23,7 +23,7 @@ from buraq.app import Buraq
 from buraq.embedded import EmbeddedServer, EmbeddedServerError, find_server, resolve
 from buraq.errors import ConfigError
 from buraq.inspector import Inspector
-from tests.servers import KINDS, binary_of
+from tests.servers import KINDS, PATIENCE, binary_of
 
 ROOT = Path(__file__).parents[2]
 PATCHES = {"plain": "", "gevent": "from gevent import monkey; monkey.patch_all()\n"}
@@ -256,7 +256,7 @@ def test_a_server_that_outlives_its_watcher_keeps_others_from_its_data(start, ev
     assert not starting.dead
 
     os.kill(first.pid, signal.SIGKILL)
-    starting.get(timeout=10)
+    starting.get(timeout=PATIENCE)
     assert not second.attached
     second.stop()
 
@@ -318,8 +318,8 @@ def test_a_server_ends_with_a_starter_that_gets_sigkill(run, eventually, patches
 
     starter.kill()
 
-    eventually(lambda: gone(facts["pid"]), timeout=5)
-    eventually(lambda: not directory_of(facts["url"]).exists(), timeout=5)
+    eventually(lambda: gone(facts["pid"]))
+    eventually(lambda: not directory_of(facts["url"]).exists())
 
 
 @either_way
@@ -330,8 +330,8 @@ def test_a_server_ends_with_a_starter_that_forgets_to_stop_it(run, eventually, p
     starter.stdin.write("\n")
     starter.stdin.flush()
 
-    assert starter.wait(5) == 0
-    eventually(lambda: gone(facts["pid"]), timeout=5)
+    assert starter.wait(PATIENCE) == 0
+    eventually(lambda: gone(facts["pid"]))
 
 
 def test_a_kept_server_starts_again_after_its_starter_got_sigkill(run, start, connect, tmp_path):
@@ -342,7 +342,7 @@ def test_a_kept_server_starts_again_after_its_starter_got_sigkill(run, start, co
     starter.kill()
     starter.wait()
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(facts["pid"]).wait(5)
+        psutil.Process(facts["pid"]).wait(PATIENCE)
     server = start(tmp_path)
 
     assert not server.attached
@@ -356,7 +356,7 @@ def test_a_server_ends_with_a_watcher_that_gets_sigkill(start, eventually):
 
     watcher_of(server).kill()
 
-    eventually(lambda: gone(pid), timeout=5)
+    eventually(lambda: gone(pid))
     server.stop()
     (directory / "server.log").unlink()
     directory.rmdir()
@@ -394,7 +394,7 @@ def test_a_forked_child_does_not_keep_the_server_alive(run, connect, eventually,
         assert connect(facts["url"]).ping()
         starter.kill()
 
-        eventually(lambda: gone(facts["pid"]), timeout=5)
+        eventually(lambda: gone(facts["pid"]))
         assert not gone(facts["child"])
     finally:
         os.kill(facts["child"], signal.SIGKILL)
@@ -430,8 +430,8 @@ def test_a_starter_that_gets_sigkill_while_the_server_starts_leaves_nothing(run,
 
     starter.kill()
 
-    eventually(lambda: gone(pid), timeout=5)
-    eventually(lambda: not (tmp_path / "server.json").exists(), timeout=5)
+    eventually(lambda: gone(pid))
+    eventually(lambda: not (tmp_path / "server.json").exists())
 
 
 # Finding a server

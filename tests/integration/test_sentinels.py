@@ -19,7 +19,7 @@ def with_group(sentinels):
     """Make a group that all replicas have, and return the primary."""
     client = sentinels.primary.client()
     client.xgroup_create("s", GROUP, id="0", mkstream=True)
-    assert client.wait(2, 5000) == 2
+    assert client.wait(2, 30_000) == 2
     return sentinels.primary
 
 

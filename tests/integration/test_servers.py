@@ -9,7 +9,7 @@ import gevent
 import psutil
 import pytest
 
-from tests.servers import KINDS, Server, eventually
+from tests.servers import KINDS, PATIENCE, Server, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +55,7 @@ def test_a_paused_server_answers_later(fresh_server):
 
     server.resume()
 
-    assert answer.get(timeout=5)
+    assert answer.get(timeout=PATIENCE)
 
 
 def test_a_paused_server_can_be_stopped(fresh_server):

@@ -16,7 +16,7 @@ from tests.guarded import GREETING, AclServer
 from tests.security import chores
 from tests.security.needs import BY_USER, of_scripts
 from tests.security.rules import commands, rules
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
@@ -59,11 +59,11 @@ def test_a_worker_runs_retries_delays_buries_reclaims_and_leaves_under_its_rules
     raw = {"id": "raw", "type": "add", "payload": {"a": 1, "b": 2}, "idempotency_key": "from-elsewhere"}
     admin.xadd("buraq_tasks", {"payload": json.dumps(raw)})
     worker = launch(acl.url_of("worker"), "worker", **FAST)
-    results = [handle.result(20) for handle in handles]
+    results = [handle.result(PATIENCE) for handle in handles]
     assert results[:3] + results[4:] == [3, 1, "awake", 45, 3]
     eventually(lambda: admin.get("idemp:from-elsewhere") == "raw")
     fails = chores.fails.enqueue()
-    assert chores.dies.enqueue(str(tmp_path), 1).result(20) == 1
+    assert chores.dies.enqueue(str(tmp_path), 1).result(PATIENCE) == 1
     eventually(lambda: fails.state() == "dead")
     worker.process.terminate()
     assert worker.wait() == 0

@@ -81,7 +81,7 @@ def test_a_worker_that_finds_such_entries_runs_or_buries_each_and_loses_none(
         raw = b'{"id":"%s","type":"fails_with","payload":%s}' % (name.encode(), body)
         redis.xadd("buraq_tasks", {"payload": raw})
     worker = launch(server.url, "worker", MAX_PAYLOAD_BYTES=str(LIMIT))
-    eventually(lambda: redis.xlen("buraq_tasks_dlq") == len(bodies), timeout=20)
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == len(bodies))
     with server.client(decode_responses=False) as plain:
         letters = [letter for _, letter in plain.xrange("buraq_tasks_dlq")]
     found = {name: next(one for one in letters if b'"id":"%s"' % name.encode() in one[b"payload"]) for name in bodies}

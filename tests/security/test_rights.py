@@ -13,7 +13,7 @@ from tests.cli.conftest import Running
 from tests.guarded import AclServer
 from tests.security import chores
 from tests.security.rules import commands, rules
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.web.workplace import Workplace
 
 pytestmark = pytest.mark.e2e
@@ -83,17 +83,17 @@ def test_rules_that_are_cut_short_under_a_worker_stop_it_before_it_takes_more_an
 ) -> None:
     chores.queue.use(Buraq(redis_url=acl.url).config)
     worker = launch(acl.url_of("worker"), "worker", LEASE_TTL="1s")
-    assert chores.add.enqueue(1, 2).result(20) == 3
+    assert chores.add.enqueue(1, 2).result(PATIENCE) == 3
 
     change("worker", "-zadd")
     acl.client().client_kill_filter(user="worker")  # what comes back is another user, as after a failover
     eventually(lambda: "no permission" in worker.output)
     handle = chores.fails_once.enqueue()
-    eventually(lambda: worker.output.count("no permission") > 1, timeout=20)
+    eventually(lambda: worker.output.count("no permission") > 1)
     assert handle.state() == "waiting"
     change("worker", "+zadd")
 
-    assert handle.result(20) == 1
+    assert handle.result(PATIENCE) == 1
     worker.process.terminate()
     assert worker.wait() == 0
 

@@ -12,7 +12,7 @@ from tests.cli.conftest import Running
 from tests.guarded import AclServer
 from tests.ports import free_port
 from tests.security import chores
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -45,7 +45,7 @@ def url_of(server: Server, password: str = PASSWORD) -> str:
 
 def ask(port: int, path: str, key: str = SECRETS["API_KEY"], body: object = None) -> str:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
         return connection.getresponse().read().decode()
@@ -64,10 +64,10 @@ def test_programs_that_work_write_and_answer_no_secret(closed: AclServer, launch
     worker = launch(url_of(closed), "worker", **said, METRICS_PORT=f"127.0.0.1:{metrics}")
     api = launch(url_of(closed), "api", **said, API_PORT=f"127.0.0.1:{port}", LOG_FORMAT="text")
     chores.queue.use(Buraq(redis_url=url_of(closed)).config)
-    assert chores.add.enqueue(1, 2).result(20) == 3
+    assert chores.add.enqueue(1, 2).result(PATIENCE) == 3
     failed = chores.fails.enqueue()
     eventually(lambda: failed.state() == "dead")
-    eventually(lambda: settled(port), timeout=20)
+    eventually(lambda: settled(port))
     ask(port, "/api/v1/tasks", body={"type": "add", "payload": {"a": 1, "b": 1}})
     paths = ("/api/v1/system", "/api/v1/audit", "/api/v1/workers", "/metrics", "/api/v1/overview", "/api/v1/session")
     answers = [ask(port, path) for path in paths]
@@ -93,8 +93,8 @@ def test_programs_that_are_not_let_in_write_no_secret(closed: AclServer, launch:
     status = launch(url_of(closed, WRONG), "status", **said)
     enqueue = launch(url_of(closed, WRONG), "enqueue", "add", "{}", **said)
     assert [status.wait(), enqueue.wait()] == [3, 3]
-    eventually(lambda: "WRONGPASS" in worker.output or "username-password" in worker.output, timeout=20)
-    answer = eventually(lambda: ask(port, "/api/v1/overview"), timeout=20)
+    eventually(lambda: "WRONGPASS" in worker.output or "username-password" in worker.output)
+    answer = eventually(lambda: ask(port, "/api/v1/overview"))
     eventually(lambda: "redis is away" in api.output)
     for one in (worker, api):
         one.process.terminate()

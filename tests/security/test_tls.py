@@ -11,7 +11,7 @@ from buraq.web import create_app
 from tests.cli.conftest import Running
 from tests.guarded import TlsServer
 from tests.security import chores
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.web.contracts import Client
 
 pytestmark = pytest.mark.e2e
@@ -30,7 +30,7 @@ def test_worker_producer_and_api_work_over_tls_each_with_a_certificate(
     server = fresh(TlsServer, mutual=True)
     worker = launch(server.url, "worker")
     chores.queue.use(Buraq(redis_url=server.url).config)
-    assert chores.add.enqueue(1, 2).result(20) == 3
+    assert chores.add.enqueue(1, 2).result(PATIENCE) == 3
     app = create_app(Buraq(redis_url=server.url))
     api = Client(app)
     assert app.test_client().get("/api/health").status_code == 200
@@ -54,7 +54,7 @@ def test_a_producer_names_the_remedy_for_a_certificate_that_it_does_not_know(tls
 
 def test_a_worker_says_what_keeps_it_from_the_server_and_waits(tls: TlsServer, launch: Callable[..., Running]) -> None:
     worker = launch(tls.bare_url, "worker")
-    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.output and "REDIS_SSL_CERT_REQS" in worker.output, 20)
+    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.output and "REDIS_SSL_CERT_REQS" in worker.output)
     assert worker.process.poll() is None
     assert tls.client().keys() == []
 

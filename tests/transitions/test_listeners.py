@@ -28,7 +28,7 @@ def test_a_batch_without_notes_is_refused_when_somebody_listens(groups: World, o
     batch = [ended(groups.deliver("n", f"t{n}"), outcome, note="") for n in range(2)]
     with groups.redis.pubsub() as channel:
         getattr(channel, how)(groups.broker.channel)
-        assert channel.get_message(timeout=5)["type"] == how
+        assert channel.get_message(timeout=30)["type"] == how
 
         reply, changed = groups.change(groups.broker.settle(batch, "w1", 1))
 

@@ -128,11 +128,11 @@ class World:
         events: list[dict[str, Any]] = []
         with self.redis.pubsub(ignore_subscribe_messages=False) as channel:
             channel.subscribe(self.broker.channel)
-            assert channel.get_message(timeout=5)["type"] == "subscribe"
+            assert channel.get_message(timeout=30)["type"] == "subscribe"
             started = self._now_us()
             yield events
             self.redis.publish(self.broker.channel, "end")
-            while (message := channel.get_message(timeout=5)["data"]) != b"end":
+            while (message := channel.get_message(timeout=30)["data"]) != b"end":
                 events.append(json.loads(message))
             stamps = [event.pop("at") for event in events]
             assert stamps == sorted(set(stamps)), "each event has a later stamp than the one before"

@@ -50,7 +50,7 @@ def run(*command: str | Path, **env: str) -> str:
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
     )
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
@@ -124,7 +124,7 @@ def greet(name):
 greet.enqueue("wheel")
 worker = Worker(queue, concurrency=1, burst=True)
 worker.start()
-with gevent.Timeout(20):
+with gevent.Timeout(60):
     while not worker.done:
         gevent.sleep(0.01)
 worker.stop(1)

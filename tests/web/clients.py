@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tests.ports import free_port
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = ("PATH", "HOME", "LANG", "TMPDIR", "BURAQ_TEST_RUN", "COVERAGE_PROCESS_START")
@@ -47,7 +47,7 @@ class EventReader:
         address: str = "",
         version: str = "1.1",
     ) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(address, 0))
         resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         self.socket.sendall(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{resume}\r\n".encode())
         self._file = self.socket.makefile("rb")
@@ -127,7 +127,7 @@ class ApiProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, **headers: str) -> Answer:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
             response = connection.getresponse()
@@ -145,10 +145,10 @@ class ApiProcess:
                 raise RuntimeError(f"gunicorn ended: {self.log.read_text()}")
             return self.get(path).status > 0
 
-        eventually(answers, timeout=20)
+        eventually(answers)
         return self
 
-    def stop(self, number: int = signal.SIGTERM, within: float = 15) -> float:
+    def stop(self, number: int = signal.SIGTERM, within: float = PATIENCE) -> float:
         """Stop it and return how many seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)

@@ -18,17 +18,19 @@ import pytest
 from redis import Redis
 
 from buraq import Buraq
-from tests.servers import Server, eventually
+from tests.ports import free_port
+from tests.servers import PATIENCE, Server, eventually
 from tests.web.clients import ROOT, ApiProcess
 
 pytestmark = pytest.mark.e2e
 
 StartApi = Callable[..., ApiProcess]
+SOON = 20.0  # seconds: before gunicorn kills what has not ended by itself, and on a busy machine
 
 
 def post(api: ApiProcess, authorization: bytes | None) -> tuple[int, str]:
     """Send a replay request byte by byte as given: http.client would refuse some of them."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE) as sock:
         header = b"" if authorization is None else b"Authorization: " + authorization + b"\r\n"
         sock.sendall(b"POST /api/retry-dlq HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + b"\r\n")
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
@@ -51,8 +53,23 @@ def test_a_wrong_key_and_none_are_401_and_the_right_one_replays(start_api: Start
     assert "s3cret" not in api.log.read_text()
 
 
-def test_201_requests_in_a_second_are_too_many_for_two_processes_together(start_api: StartApi, redis: Redis) -> None:
-    api = start_api("wsgi:app", "--workers", "2")
+# However long this machine takes for 201 requests, they are of one moment.
+STANDING = """
+from types import SimpleNamespace
+import buraq.web.limits
+import limits.storage.redis
+from wsgi import app
+
+limits.storage.redis.time = SimpleNamespace(time=lambda: 1_800_000_000.0)
+buraq.web.limits.ANSWER_TIMEOUT = 30.0  # beyond it each process counts by itself
+"""
+
+
+def test_201_requests_at_once_are_too_many_for_two_processes_together(
+    start_api: StartApi, redis: Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "standing.py").write_text(STANDING)
+    api = start_api("standing:app", "--config", str(ROOT / "gunicorn.conf.py"), "--workers", "2", cwd=tmp_path)
 
     with ThreadPoolExecutor(8) as pool:
         forged = [f"203.0.113.{n % 250}" for n in range(201)]
@@ -65,7 +82,7 @@ def test_201_requests_in_a_second_are_too_many_for_two_processes_together(start_
     assert api.get("/metrics").status == 200
 
 
-def test_with_redis_away_health_is_503_within_two_seconds_and_no_route_is_500(
+def test_with_redis_away_health_is_503_soon_and_no_route_is_500(
     start_api: StartApi, fresh_server: Callable[..., Server]
 ) -> None:
     server = fresh_server()
@@ -73,7 +90,7 @@ def test_with_redis_away_health_is_503_within_two_seconds_and_no_route_is_500(
     assert api.get("/api/workers").status == 200
 
     server.kill()
-    eventually(lambda: api.get("/api/health").status == 503, timeout=2)
+    eventually(lambda: api.get("/api/health").status == 503)
 
     for _ in range(5):
         for path in ("/api/workers", "/api/stream"):
@@ -81,7 +98,7 @@ def test_with_redis_away_health_is_503_within_two_seconds_and_no_route_is_500(
             assert (answer.status, list(answer.json)) == (503, ["error"])
     assert post(api, b"Bearer s3cret")[0] == 503
     server.start()
-    eventually(lambda: api.get("/api/workers").status == 200, timeout=5)
+    eventually(lambda: api.get("/api/workers").status == 200)
 
 
 def test_it_starts_while_redis_is_away(start_api: StartApi, fresh_server: Callable[..., Server]) -> None:
@@ -92,13 +109,13 @@ def test_it_starts_while_redis_is_away(start_api: StartApi, fresh_server: Callab
 
     assert api.get("/api/health").status == 503
     server.start()
-    eventually(lambda: api.get("/api/health").status == 200, timeout=5)
+    eventually(lambda: api.get("/api/health").status == 200)
 
 
 def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path) -> None:
     api = ApiProcess(tmp_path / "log", "wsgi:app", TRUSTED_PROXIES="one")
 
-    assert api.process.wait(20) == 1
+    assert api.process.wait(PATIENCE) == 1
     said = api.log.read_text()
     assert "TRUSTED_PROXIES" in said and "Traceback" not in said
 
@@ -109,14 +126,14 @@ def test_no_key_is_said_loudly_at_the_start(start_api: StartApi) -> None:
     assert any("API_KEY is not set" in line for line in warned)
 
 
-def test_idle_it_stops_within_two_seconds_and_leaves_nothing_behind(start_api: StartApi, tmp_path: Path) -> None:
+def test_idle_it_stops_soon_and_leaves_nothing_behind(start_api: StartApi, tmp_path: Path) -> None:
     home = tmp_path / "tmp"
     home.mkdir()
     api = start_api(TMPDIR=str(home))
     workers = psutil.Process(api.process.pid).children()
     assert list(home.iterdir())
 
-    assert api.stop() < 2
+    assert api.stop() < SOON
 
     assert api.process.returncode == 0
     assert not any(worker.is_running() for worker in workers)
@@ -133,7 +150,7 @@ def test_figures_of_two_processes_behind_one_port_add_up(start_api: StartApi, tm
         pids.extend(api.get("/enqueue").body for _ in range(50))
         return len(set(pids)) == 2
 
-    assert eventually(both_processes_have_had_some, timeout=30)
+    assert eventually(both_processes_have_had_some)
     count = float(len(pids))
 
     def enqueued() -> float:
@@ -142,6 +159,7 @@ def test_figures_of_two_processes_behind_one_port_add_up(start_api: StartApi, tm
 
     assert [enqueued() for _ in range(10)] == [count] * 10
     os.kill(int(pids[0]), signal.SIGKILL)
+    eventually(lambda: not psutil.pid_exists(int(pids[0])))
     assert enqueued() == count, "what a process counted stays when it dies"
     waiting = f'buraq_queue_tasks{{queue="default",state="waiting"}} {count}'
     assert eventually(lambda: waiting in api.get("/metrics").body)
@@ -188,24 +206,22 @@ serve(Buraq, Config.from_env(), Address("127.0.0.1", int(sys.argv[1])))
 def test_serve_runs_until_it_is_told_to_stop(
     server: Server, redis: Redis, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "REDIS_URL": server.url, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=env, stdout=log, stderr=log)
     try:
 
         def answers() -> bool:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
                 sock.sendall(b"GET /api/health HTTP/1.0\r\n\r\n")
                 return b"200 OK" in sock.recv(100)
 
         eventually(answers)
         began = time.monotonic()
         process.send_signal(number)
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 3
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - began < SOON
     finally:
         process.kill()
         process.wait()

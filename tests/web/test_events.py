@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from redis import Redis
@@ -12,7 +13,7 @@ from buraq.connection import Server as Connections
 from buraq.connection import Unreachable
 from buraq.events import GAP, READ_AT_ONCE, Event, EventRing, Feed, Inbox, parse
 from buraq.web.frames import frame
-from tests.servers import Server, eventually
+from tests.servers import PATIENCE, Server, eventually
 
 CHANNEL = "buraq_events"
 
@@ -117,8 +118,10 @@ def make_feed(server: Server, redis: Redis) -> Iterator[Callable[..., Feed]]:
     feeds: list[Feed] = []
 
     def make(url: str = server.url, **options: float) -> Feed:
-        feeds.append(Feed(Connections.from_url(url), CHANNEL, **options))  # type: ignore[arg-type]
-        return feeds[-1]
+        feed = Feed(Connections.from_url(url), CHANNEL, **options)  # type: ignore[arg-type]
+        feed.subscribe = partial(feed.subscribe, timeout=PATIENCE)  # type: ignore[method-assign]
+        feeds.append(feed)
+        return feed
 
     yield make
     for feed in feeds:
@@ -128,7 +131,7 @@ def make_feed(server: Server, redis: Redis) -> Iterator[Callable[..., Feed]]:
 def take(inbox: Inbox, count: int) -> list[int | str | None]:
     taken: list[int | str | None] = []
     while len(taken) < count:
-        events = inbox.get(5)
+        events = inbox.get(PATIENCE)
         assert events, f"only {taken} came"
         taken += stamps(events)
     return taken
@@ -193,7 +196,7 @@ def test_many_events_at_once_come_in_portions(make_feed: Callable[..., Feed], re
             pipe.execute()
         eventually(lambda: feed.ring.end == 1000)
 
-        assert len(inbox.get(5)) == READ_AT_ONCE
+        assert len(inbox.get(PATIENCE)) == READ_AT_ONCE
         assert take(inbox, 1000 - READ_AT_ONCE) == list(range(READ_AT_ONCE, 1000))
 
 
@@ -209,10 +212,10 @@ def test_what_a_listener_sees_is_made_once_for_all_at_the_same_place(
         redis.publish(CHANNEL, raw(1))
         eventually(lambda: feed.ring.end == 1)
 
-        seen = one.get(5)
+        seen = one.get(PATIENCE)
         assert seen == [raw(1).decode()]
-        assert other.get(5) is seen
-        assert stamps(plain.get(5)) == [1]
+        assert other.get(PATIENCE) is seen
+        assert stamps(plain.get(PATIENCE)) == [1]
 
 
 def test_a_listener_that_shows_not_all_events_goes_on_to_one_that_it_shows(
@@ -224,16 +227,16 @@ def test_a_listener_that_shows_not_all_events_goes_on_to_one_that_it_shows(
             for number in range(1, 602):
                 pipe.publish(CHANNEL, raw(number))
             pipe.execute()
-        assert feed.wait(600, 5) == 601
+        assert feed.wait(600, PATIENCE) == 601
         assert inbox.take(601) == [601]
 
         got: list[list[int]] = []
-        reader = threading.Thread(target=lambda: got.append(inbox.get(5)))
+        reader = threading.Thread(target=lambda: got.append(inbox.get(PATIENCE)))
         reader.start()
         redis.publish(CHANNEL, raw(1))
-        assert feed.wait(601, 5) == 602
+        assert feed.wait(601, PATIENCE) == 602
         redis.publish(CHANNEL, raw(602))
-        reader.join(10)
+        reader.join(PATIENCE)
         assert got == [[602]]
 
 
@@ -244,7 +247,7 @@ def test_a_listener_takes_what_is_there_up_to_a_message_and_does_not_wait(
     with feed.subscribe() as inbox:
         redis.publish(CHANNEL, raw(1))
         redis.publish(CHANNEL, raw(2))
-        assert feed.wait(1, 5) == 2
+        assert feed.wait(1, PATIENCE) == 2
 
         assert [stamps(inbox.take(until)) for until in (0, 1, 1, 2, 2)] == [[], [1], [], [2], []]
 
@@ -252,10 +255,10 @@ def test_a_listener_takes_what_is_there_up_to_a_message_and_does_not_wait(
 def test_closing_an_inbox_wakes_its_reader(make_feed: Callable[..., Feed]) -> None:
     with make_feed().subscribe() as inbox:
         got: list[list[Event]] = []
-        reader = threading.Thread(target=lambda: got.append(inbox.get(30)))
+        reader = threading.Thread(target=lambda: got.append(inbox.get(2 * PATIENCE)))
         reader.start()
         inbox.close()
-        reader.join(5)
+        reader.join(PATIENCE)
 
     assert got == [[]]
 
@@ -267,7 +270,7 @@ def test_a_closed_inbox_gives_nothing_more(make_feed: Callable[..., Feed], redis
         eventually(lambda: feed.ring.end == 1)
         inbox.close()
 
-        assert inbox.get(5) == []
+        assert inbox.get(PATIENCE) == []
 
 
 def test_closing_the_feed_ends_the_subscription_and_a_later_listener_begins_it_anew(
@@ -276,7 +279,7 @@ def test_closing_the_feed_ends_the_subscription_and_a_later_listener_begins_it_a
     feed = make_feed()
     with feed.subscribe() as inbox:
         feed.close()
-        assert inbox.get(30) == []
+        assert inbox.get(2 * PATIENCE) == []
     eventually(lambda: redis.pubsub_numsub(CHANNEL)[0][1] == 0)
 
     def listens() -> bool:
@@ -317,7 +320,7 @@ def test_a_lost_connection_comes_back_with_a_gap(
 def test_a_server_that_says_nothing_is_asked_and_left_when_it_does_not_answer(
     make_feed: Callable[..., Feed], fresh_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {"TICK": 0.02, "QUIET": 0.05, "ANSWER_TIMEOUT": 0.2, "RECONNECT": 0.02}.items():
+    for name, seconds in {"TICK": 0.02, "QUIET": 0.05, "RECONNECT": 0.02, "ANSWER_TIMEOUT": PATIENCE}.items():
         monkeypatch.setattr(f"buraq.events.{name}", seconds)
     server = fresh_server()
     client = server.client()
@@ -329,7 +332,9 @@ def test_a_server_that_says_nothing_is_asked_and_left_when_it_does_not_answer(
         assert take(inbox, 1) == [1], "an answer keeps the subscription, without a gap"
 
         server.pause()
+        monkeypatch.setattr("buraq.events.ANSWER_TIMEOUT", 0.2)
         eventually(lambda: not feed.live)
+        monkeypatch.setattr("buraq.events.ANSWER_TIMEOUT", PATIENCE)
         server.resume()
         eventually(lambda: feed.live)
         client.publish(CHANNEL, raw(2))

@@ -235,7 +235,7 @@ print("folder", folder)
 
 def run(code: str, **env: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -357,8 +357,8 @@ def test_the_gauges_of_every_known_queue_are_always_there(inspector: Inspector, 
     assert (found["buraq_workers"], found["buraq_redis_up"]) == (0, 1)
 
 
-def test_the_server_is_asked_at_most_once_a_second(inspector: Inspector, redis: Redis) -> None:
-    collector = QueueCollector(inspector)
+def test_the_server_is_asked_once_in_so_many_seconds(inspector: Inspector, redis: Redis) -> None:
+    collector = QueueCollector(inspector, seconds=60)  # by itself it is one, which may be over here
     collected(collector)
     redis.xadd("buraq_tasks", {"payload": "{}"})
     series = 'buraq_queue_tasks{queue="default",state="waiting"}'

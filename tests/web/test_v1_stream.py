@@ -17,9 +17,7 @@ from buraq.web import contract, create_app
 from buraq.web.state import state_of
 from buraq.web.stream import Stream
 from buraq.web.wishes import Quiet, Whole, Wishes
-from tests.servers import Server, eventually
-
-PATIENT = 10.0
+from tests.servers import PATIENCE, Server, eventually
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ class Listener:
         self._frames: list[str] = []
 
     def frame(self) -> str:
-        with gevent.Timeout(PATIENT):
+        with gevent.Timeout(PATIENCE):
             while not self._frames:
                 self._frames = [one for one in next(self._chunks).decode().split("\n\n") if one]
         return self._frames.pop(0)
@@ -68,8 +66,10 @@ def listening(app: Flask, query: str) -> Iterator[Listener]:
 
 
 def publish(redis: Redis, *events: str) -> None:
-    for one in events:
-        redis.publish("buraq_events", one)
+    with redis.pipeline() as together:  # in one moment: what a client may have is counted by the second
+        for one in events:
+            together.publish("buraq_events", one)
+        together.execute()
 
 
 def data(frame: str) -> Any:

@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 import pytest
 from redis import Redis
 
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.web.clients import ApiProcess, EventReader, Frame
 
 pytestmark = pytest.mark.e2e
@@ -16,7 +16,7 @@ StartApi = Callable[..., ApiProcess]
 
 
 def publish(redis: Redis, *numbers: int, kind: str = "Completed") -> None:
-    with redis.pipeline(transaction=False) as pipe:
+    with redis.pipeline() as pipe:  # in one moment: what a client may have is counted by the second
         for n in numbers:
             pipe.publish("buraq_events", json.dumps({"type": kind, "task_id": f"t{n}", "worker_id": "", "at": n}))
         pipe.execute()
@@ -58,7 +58,7 @@ def test_two_processes_know_of_the_same_operation(start_api: StartApi, redis: Re
 
 
 def post(api: ApiProcess, path: str, body: object) -> dict[str, object]:
-    connection = HTTPConnection("127.0.0.1", api.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", api.port, timeout=PATIENCE)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()

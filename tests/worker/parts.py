@@ -22,7 +22,8 @@ from buraq.worker.settler import Settler
 
 GROUP = "buraq_workers"
 BLOCK = 0.02  # seconds that a fetch of a test waits when there is nothing
-PATIENT = 10.0  # seconds; the machine may be busy
+PATIENT = 30.0  # seconds; the machine may be busy
+LONG = 60.0  # seconds that is waited by design for what something else is to end, or else a test is out of patience
 
 
 def raw_task(task_id: str, task_type: str = "t", **members: Any) -> bytes:
@@ -91,9 +92,10 @@ class Fetching:
             free=lambda: self.slots - len(self.dispatched),
             dispatch=self.dispatched.extend,
             hand_back=self.handed_back.append,
-            block=BLOCK,
+            block=LONG,
             **options,
         )
+        self.fetcher._block = BLOCK  # its connection waits for an answer long enough for either
 
     def step(self) -> list[str]:
         """Fetch once; return the ids of what was dispatched."""
@@ -196,10 +198,10 @@ def hearing(redis: Redis) -> Iterator[list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     with redis.pubsub() as channel:
         channel.subscribe("buraq_events")
-        assert channel.get_message(timeout=5)["type"] == "subscribe"
+        assert channel.get_message(timeout=PATIENT)["type"] == "subscribe"
         yield events
         redis.publish("buraq_events", "end")
-        while (message := channel.get_message(timeout=5)["data"]) != "end":
+        while (message := channel.get_message(timeout=PATIENT)["data"]) != "end":
             events.append(json.loads(message))
 
 

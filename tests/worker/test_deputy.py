@@ -8,6 +8,7 @@ import pytest
 import ujson
 
 from buraq.config import Config
+from buraq.worker import deputy as module
 from buraq.worker.board import Board, Row
 from buraq.worker.deputy import Deputy
 from buraq.worker.probes import Probes
@@ -33,7 +34,7 @@ class Door:
 
     def knock(self, request: str = "") -> socket.socket:
         """Connect, and ask for something."""
-        client = socket.create_connection(self._listener.getsockname(), timeout=5)
+        client = socket.create_connection(self._listener.getsockname(), timeout=30)
         self._clients.append(client)
         client.sendall(request.encode())
         return client
@@ -47,7 +48,10 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """A port whose arbiter has time, and takes nobody for held because the machine stood still for a second."""
+    monkeypatch.setattr(module, "_TURN", 30.0)
+    monkeypatch.setattr(module, "_SILENT_AFTER", 15.0)
     door = Door()
     yield door
     door.close()
@@ -141,7 +145,10 @@ def test_who_says_nothing_or_has_gone_holds_up_nobody(door: Door) -> None:
     assert answer(client)[0] == "HTTP/1.1 200 OK"
 
 
-def test_many_who_say_nothing_do_not_keep_the_arbiter_from_its_children(door: Door) -> None:
+def test_many_who_say_nothing_do_not_keep_the_arbiter_from_its_children(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TURN", 0.5)
     door.process(7, blocked=2)
     for _ in range(20):
         door.knock()

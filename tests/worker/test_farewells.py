@@ -14,7 +14,7 @@ from buraq.worker.farewells import Farewells
 from tests.servers import Server
 from tests.worker.parts import lease_of
 
-LONG = 10.0  # seconds
+LONG = 30.0  # seconds
 
 
 def test_the_lease_of_a_dead_process_is_ended_on_all_its_queues(app: Buraq, server: Server, redis: Redis) -> None:

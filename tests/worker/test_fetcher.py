@@ -18,6 +18,7 @@ from tests.proxy import Proxy
 from tests.worker.parts import (
     BLOCK,
     GROUP,
+    LONG,
     PATIENT,
     Fetching,
     Settling,
@@ -30,7 +31,6 @@ from tests.worker.parts import (
 )
 
 WORKER = "w~00000001"
-LONG = 4.0  # seconds that a read blocks which something else is to end
 
 
 @pytest.fixture
@@ -96,12 +96,11 @@ def test_without_a_free_slot_the_server_is_not_asked_and_a_slot_that_frees_ends_
     gevent.idle()
     assert "cmdstat_xreadgroup" not in redis.info("commandstats")
 
-    began = time.monotonic()
     fetching.dispatched.pop()
     fetching.fetcher.room.set()
-    waiting_step.join(PATIENT)
+    gevent.idle()
 
-    assert time.monotonic() - began < 0.5
+    assert waiting_step.ready(), "it would look by itself, but only after a second"
     assert fetching.step() == ["t10"]
 
 
@@ -135,12 +134,10 @@ def test_a_task_that_comes_while_the_fetcher_waits_is_taken_at_once(
     waiting_step = gevent.spawn(fetching.step)
     _blocked(redis)
 
-    began = time.monotonic()
     add(app, "t1")
     waiting_step.join(PATIENT)
 
     assert ids(fetching.dispatched) == ["t1"]
-    assert time.monotonic() - began < 1.0
 
 
 def test_the_surplus_of_a_blocking_read_is_handed_back(app: Buraq, redis: Redis, lease: Lease, keys: QueueKeys) -> None:
@@ -208,12 +205,11 @@ def test_the_next_suspect_is_taken_soon_after_the_one_before_has_ended(
     waiting_step = gevent.spawn(fetching.step)
     _blocked(redis)
 
-    began = time.monotonic()
     fetching.holdings.settled(fetching.dispatched[0])
     waiting_step.join(PATIENT)
 
+    assert waiting_step.ready()
     assert fetching.step() == ["s1"]
-    assert time.monotonic() - began < 1.0
 
 
 def test_two_suspects_that_come_at_once_on_two_queues_do_not_run_together(app: Buraq, redis: Redis) -> None:
@@ -644,13 +640,11 @@ def test_wake_ends_a_blocking_read(redis: Redis, fetching: Fetching) -> None:
     run = gevent.spawn(fetching.fetcher.run)
     _blocked(redis)
 
-    began = time.monotonic()
     fetching.fetcher.stop()
     fetching.fetcher.wake()
     run.join(PATIENT)
 
     assert run.ready()
-    assert time.monotonic() - began < 1.0
 
 
 @pytest.mark.parametrize("what", [is_look, is_fetch], ids=["look", "fetch"])
@@ -665,13 +659,11 @@ def test_wake_ends_a_blocking_read_on_a_connection_that_was_made_again(
     assert cut.hit.wait(PATIENT)
     _blocked(redis)
 
-    began = time.monotonic()
     fetcher.stop()
     fetcher.wake()
     run.join(PATIENT)
 
     assert run.ready()
-    assert time.monotonic() - began < 1.0
 
 
 def test_wake_ends_the_wait_for_a_slot(app: Buraq, redis: Redis, fetching: Fetching) -> None:
@@ -679,12 +671,11 @@ def test_wake_ends_the_wait_for_a_slot(app: Buraq, redis: Redis, fetching: Fetch
     run = gevent.spawn(fetching.fetcher.run)
     gevent.idle()
 
-    began = time.monotonic()
     fetching.fetcher.stop()
     fetching.fetcher.wake()
-    run.join(PATIENT)
+    gevent.idle()
 
-    assert time.monotonic() - began < 0.5
+    assert run.ready(), "it would look by itself, but only after a second"
 
 
 def test_leaving_hands_back_what_is_pending_and_forgets_the_process(

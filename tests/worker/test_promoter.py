@@ -11,7 +11,8 @@ from buraq.app import Buraq
 from buraq.broker import PROMOTE_BATCH
 from buraq.keys import QueueKeys
 from buraq.worker.promoter import Promoter
-from tests.worker.parts import raw_task, waiting
+from tests.servers import eventually
+from tests.worker.parts import PATIENT, raw_task, waiting
 
 
 @pytest.fixture
@@ -40,11 +41,15 @@ def test_what_is_due_goes_to_the_stream_of_its_priority_and_the_rest_stays(
 
 def test_the_next_step_is_when_the_next_task_is_due(app: Buraq, redis: Redis) -> None:
     promoter = promoter_of(app)
-    app.enqueue("t", delay=0.05)
 
-    promoter.step()
+    def before_it_was_due() -> bool:  # unless the machine stood still
+        app.enqueue("t", delay=0.09)
+        promoter.step()
+        return promoter.interval < 0.1
 
-    assert 0 < promoter.interval <= 0.05
+    eventually(before_it_was_due)
+
+    assert 0 < promoter.interval <= 0.09
 
 
 def test_it_looks_again_after_a_tenth_of_a_second_at_the_latest(app: Buraq, redis: Redis) -> None:
@@ -70,23 +75,23 @@ def test_after_a_full_batch_it_looks_again_at_once(app: Buraq, redis: Redis, key
     assert (promoter.interval, redis.zcard(keys.scheduled)) == (0.1, 0)
 
 
-def test_a_task_starts_its_way_at_most_a_tenth_of_a_second_late(app: Buraq, redis: Redis, keys: QueueKeys) -> None:
+def test_a_task_starts_its_way_when_it_is_due_and_not_before(app: Buraq, redis: Redis, keys: QueueKeys) -> None:
     promoter = promoter_of(app)
     run = gevent.spawn(promoter.run)
     due = {}
     for n in range(5):
         due[f"t{n}"] = time.time() + 0.05 + n * 0.07
         app.enqueue("t", id=f"t{n}", at=due[f"t{n}"])
-    with gevent.Timeout(10):
+    with gevent.Timeout(PATIENT):
         while redis.zcard(keys.scheduled):
             gevent.sleep(0.01)
     promoter.stop()
-    run.join(5)
+    run.join(PATIENT)
 
     for entry, body in redis.xrange(keys.streams["n"]):
         task_id = ujson.loads(body["payload"])["id"]
         late = int(entry.split("-")[0]) / 1000 - due[task_id]
-        assert -0.002 <= late < 0.4, task_id  # a tenth, and what a busy machine adds
+        assert -0.002 <= late < PATIENT, task_id  # how late it may look is tested above, without a clock
 
 
 def test_all_queues_are_promoted(app: Buraq, redis: Redis) -> None:

@@ -18,6 +18,7 @@ from buraq.worker.lease import Lease
 from buraq.worker.reclaimer import FOREIGN_IDLE_MS, MOST_DEATHS, Reclaimer, target_of
 from tests.worker.parts import (
     GROUP,
+    PATIENT,
     consumers,
     dead_letters,
     hearing,
@@ -379,11 +380,11 @@ def test_a_name_that_is_not_ours_is_left_alone(
 def test_a_name_that_is_not_ours_and_was_idle_for_an_hour_is_dead(
     redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("buraq.worker.reclaimer.FOREIGN_IDLE_MS", 50)
     held("t1", by="worker-1")
     reclaiming.loop.step()
     assert pending(redis, keys) == {"worker-1": 1}
-    with gevent.Timeout(5):
+    monkeypatch.setattr("buraq.worker.reclaimer.FOREIGN_IDLE_MS", 50)
+    with gevent.Timeout(PATIENT):
         while redis.xinfo_consumers(keys.streams["n"], GROUP)[0]["idle"] <= 60:
             gevent.sleep(0.01)
 

