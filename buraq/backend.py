@@ -88,6 +88,8 @@ class Backend:
             self.shards = tuple(Shard(self, names) for names in shards)
         else:
             self.shards = (Shard(self, names),)
+        if client is None and not config.redis_url.startswith("embedded:"):
+            self._server = self._at(config.redis_url)  # here, so that a wrong option in it stops the start
         # Of the only shard; in a cluster of the first, for what is not a queue's.
         self.names = self.shards[0].names
         self.broker = self.shards[0].broker
@@ -178,10 +180,16 @@ class Backend:
 
             # Started here, or found running: the command line and this program may share one.
             url, self._embedded = resolve(url)
-        server = Server.from_url(url, self.config.redis_ssl_cert_reqs)
-        if self.config.redis_sentinels:
-            return followed(server, self.config)
-        return server
+        return self._at(url)
+
+    def _at(self, url: str) -> Server:
+        """Return the server at a URL of redis-py; nothing is connected yet."""
+        try:
+            server = Server.from_url(url, self.config.redis_ssl_cert_reqs)
+        except (TypeError, ValueError) as error:
+            remedy = f"what stands behind the ? is for redis-py: {str(error).rpartition('() ')[2]}"
+            raise ConfigError("REDIS_URL", self.config.masked_url, remedy) from None
+        return followed(server, self.config) if self.config.redis_sentinels else server
 
     def close(self) -> None:
         """Close the shared connections."""

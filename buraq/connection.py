@@ -249,12 +249,18 @@ class Server:
 
     @classmethod
     def from_url(cls, url: str, ssl_cert_reqs: str = "required") -> Server:
-        """Return the server at a redis://, rediss:// or unix:// URL. Nothing is connected yet."""
+        """Return the server at a redis://, rediss:// or unix:// URL. Nothing is connected yet.
+
+        Raises `TypeError` or `ValueError` for an option in its query that redis-py does not have, or not with that
+        value.
+        """
         options: dict[str, Any] = {"ssl_cert_reqs": ssl_cert_reqs} if url.startswith("rediss://") else {}
         if ssl_cert_reqs == "none" and options:
             options["ssl_check_hostname"] = False
         pool = redis.ConnectionPool.from_url(url, **options)
-        return cls(pool.connection_class, pool.connection_kwargs)
+        server = cls(pool.connection_class, pool.connection_kwargs)
+        server.connection(ANSWER_TIMEOUT)  # else it would be found out at the first use
+        return server
 
     @classmethod
     def from_client(cls, client: redis.Redis) -> Server:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from buraq.backend import Backend
 from buraq.cli.failures import USAGE
 from buraq.cli.options import Parsed, setting_option
 from buraq.cli.session import Session, resolved
@@ -73,6 +74,7 @@ def api(
         from buraq.web.serve import serve
 
         if config.app is None:
+            Backend(config)  # what is wrong with REDIS_URL is said here, once, and not by each process
             serve(None, config, where, **options)
         _serve_target(session, config.app, config, where, options)
 

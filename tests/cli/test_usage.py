@@ -122,6 +122,26 @@ def test_a_wrong_setting_is_code_2_and_named(command: tuple[str, ...]) -> None:
     assert "Error: MAX_RETRIES='many' cannot be used: it takes a whole number" in done.output
 
 
+@pytest.mark.parametrize("command", ["status", "api"])
+@pytest.mark.parametrize("option", ["timeout=5", "socket_timeout=soon"])
+def test_an_option_in_the_url_that_redis_py_does_not_know_is_code_2_and_named(
+    run: Callable[..., Done], command: str, option: str
+) -> None:
+    done = run(command, url=f"redis://:secret@127.0.0.1:1/0?{option}")
+
+    assert done.code == 2
+    assert f"REDIS_URL='redis://:***@127.0.0.1:1/0?{option}' cannot be used" in done.err
+    assert f"'{option.partition('=')[0]}'" in done.err.partition("cannot be used")[2]
+
+
+@pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",)], ids=" ".join)
+def test_a_number_of_processes_that_gunicorn_cannot_read_is_code_2_and_named(command: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(buraq, command, env={"WEB_CONCURRENCY": "two"})
+
+    assert done.exit_code == 2
+    assert "Error: WEB_CONCURRENCY='two' cannot be used: it takes a whole number" in done.output
+
+
 @pytest.mark.parametrize("command", [*READING, ("config",)], ids=" ".join)
 def test_a_wrong_target_is_code_2(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(buraq, ["--app", "nowhere:queue", *command])
