@@ -93,6 +93,7 @@ def test_each_run_says_what_the_machine_was_worth():
 
 def test_the_file_has_machine_versions_settings_and_every_run(tmp_path, monkeypatch):
     monkeypatch.setenv("FETCH_BATCH_SIZE", "500")
+    monkeypatch.delenv("ENQUEUE_TIMEOUT", raising=False)
     cases = alternate({"a": lambda: {"tasks/s": 1 / 3, "waits": {"µs": [1, 2]}}}, runs=2, warm_up=1)
 
     report("any", cases, {"tasks": 10, "results": tmp_path, "quick": False}, folder=tmp_path)

@@ -46,15 +46,16 @@ def test_what_runs_is_found_behind_more_than_a_page_of_pending_entries_without_a
     assert [entry for entry, _ in redis.xrange("buraq_tasks")][:-5] == running[200:]
 
 
-def test_where_nobody_can_tell_what_runs_nothing_is_deleted(redis, leftovers):
+def test_where_nobody_can_tell_what_runs_nothing_is_deleted(redis, leftovers, server):
     consume_as_the_original(redis, acked=3, pending=3, waiting=1)
-    redis.execute_command("ACL", "SETUSER", "default", "-xpending")
+    redis.execute_command("ACL", "SETUSER", server.USER, "-xpending")
     try:
         with pytest.raises(NoPermissionError, match="XPENDING"):
             leftovers.delete()
     finally:
-        redis.execute_command("ACL", "SETUSER", "default", "+xpending")
+        redis.execute_command("ACL", "SETUSER", server.USER, "+xpending")
     assert redis.xlen("buraq_tasks") == 7
+    redis.acl_log_reset()  # the refusal was asked for
 
 
 def test_a_stream_of_our_own_has_none(redis, leftovers, server):
