@@ -159,7 +159,8 @@ function Silence({ filtered }: { filtered: boolean }) {
   if (phase === "asking")
     return (
       <Empty title="No stream">
-        The API has no room for one more event stream, so there are no single events. The other views ask instead.
+        No event stream comes: the API has no room for one more, or something on the way holds it back. The other views
+        ask instead.
       </Empty>
     );
   if (phase === "resting") return <Empty title="Stopped">Press p to follow again.</Empty>;
