@@ -23,6 +23,9 @@ export class Problem extends Error {
   }
 }
 
+/** Whether the API said that there is no such thing, or no longer. */
+export const isGone = (error: Error | null): boolean => error instanceof Problem && error.status === 404;
+
 type Name = keyof Operations;
 type Values = Record<string, unknown>;
 

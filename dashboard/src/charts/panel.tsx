@@ -1,7 +1,8 @@
 import "./charts.css";
 import { useState } from "react";
 import { useAsk } from "../api/queries";
-import { BoneRows, ProblemBox, Segmented } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Segmented } from "../ui/basics";
 import { Latency } from "./latency";
 import { Throughput } from "./throughput";
 
@@ -35,7 +36,7 @@ export function Charts({ queue, compact = false }: { queue?: string; compact?: b
           <h2>Throughput</h2>
           <div className="right">{choose}</div>
         </div>
-        {stats ? <Throughput stats={stats} /> : <Waits error={asked.error} retry={asked.refetch} />}
+        {stats ? <Throughput stats={stats} /> : <Unanswered asked={asked} rows={4} height={44} inside />}
       </section>
       <section className="panel chart" aria-label="Latency">
         <div className="panel-head">
@@ -52,18 +53,8 @@ export function Charts({ queue, compact = false }: { queue?: string; compact?: b
             />
           </div>
         </div>
-        {stats ? <Latency stats={stats} span={span} /> : <Waits error={asked.error} retry={asked.refetch} />}
+        {stats ? <Latency stats={stats} span={span} /> : <Unanswered asked={asked} rows={4} height={44} inside />}
       </section>
     </div>
-  );
-}
-
-function Waits({ error, retry }: { error: Error | null; retry: () => unknown }) {
-  return error ? (
-    <div className="panel-body">
-      <ProblemBox error={error} retry={() => void retry()} />
-    </div>
-  ) : (
-    <BoneRows rows={4} height={44} />
   );
 }

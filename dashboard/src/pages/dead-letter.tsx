@@ -1,10 +1,11 @@
-import { Problem } from "../api/client";
+import { isGone } from "../api/client";
 import { useAsk } from "../api/queries";
 import type { DeadLetterDetail } from "../api/schema";
 import { whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
-import { BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Empty, Id, StateWord } from "../ui/basics";
 import { Block } from "../ui/code";
 import { FactsPanel, when } from "../ui/facts";
 import { LetterActions } from "./letter-actions";
@@ -16,16 +17,8 @@ export function DeadLetterPage({ id }: { id: string }) {
   const session = useSession();
   const asked = useAsk("getDeadLetter", { at: { id } }, { every: 5000 });
   const letter = asked.data;
-  if (!letter) {
-    if (asked.error instanceof Problem && asked.error.status === 404) return <Gone />;
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
-  }
-  const gone = asked.error instanceof Problem && asked.error.status === 404;
+  const gone = isGone(asked.error);
+  if (!letter) return gone ? <Gone /> : <Unanswered asked={asked} />;
   return (
     <>
       <div className="detail-head">
@@ -106,7 +99,7 @@ function Facts({ letter }: { letter: DeadLetterDetail }) {
         ...common(letter),
         ["Attempts", `${letter.attempt} of ${letter.max_retries + 1}`],
         letter.deaths > 0 && ["Deaths", whole(letter.deaths)],
-        [
+        letter.group !== "" && [
           "Like it",
           <a key="like" className="link" href={href(["dead-letters"], { group: letter.group })}>
             Same type and error

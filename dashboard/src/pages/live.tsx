@@ -139,8 +139,11 @@ function LogLine({ line }: { line: Line }) {
     );
   }
   const { event } = line;
+  const { queue } = event;
+  // What cannot be read has no id; it is among the dead letters.
+  const to = event.task_id ? href(["tasks", event.task_id], { queue }) : href(["dead-letters"], { queue });
   return (
-    <a className="log-line" href={href(["tasks", event.task_id], { queue: event.queue })} data-row>
+    <a className="log-line" href={to} data-row>
       <Moment at={line.at} />
       <span className={`tone-${TONES[event.type]} toned log-type`}>{event.type}</span>
       <span className="cut">{event.task_type ?? ""}</span>

@@ -96,10 +96,13 @@ export function PayloadPanel({
   payload,
   redacted,
   title = "Payload",
+  leftOut = false,
 }: {
   payload: unknown;
   redacted: readonly string[];
   title?: string;
+  /** Whether the history has no copy of it, because it was too large. */
+  leftOut?: boolean;
 }) {
   return (
     <section className="panel" aria-label={title}>
@@ -112,7 +115,11 @@ export function PayloadPanel({
         )}
       </div>
       <div className="panel-body">
-        <Json value={payload} label={title.toLowerCase()} />
+        {leftOut ? (
+          <p className="muted">It has more than 4 KiB, of which the history keeps no copy.</p>
+        ) : (
+          <Json value={payload} label={title.toLowerCase()} />
+        )}
       </div>
     </section>
   );

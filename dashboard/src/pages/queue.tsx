@@ -6,7 +6,8 @@ import { age, rate, whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useStore } from "../lib/store";
 import { overview } from "../live/source";
-import { Ago, BoneRows, Meter, Notice, ProblemBox } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Ago, Meter, Notice } from "../ui/basics";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -21,14 +22,7 @@ export function QueuePage({ name }: { name: string }) {
   const live = useStore(overview)?.queues.find((queue) => queue.name === name);
   const asked = useAsk("getQueue", { at: { queue: name } }, { enabled: !live });
   const queue = live ?? asked.data;
-  if (!queue) {
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
-  }
+  if (!queue) return <Unanswered asked={asked} />;
   return (
     <>
       {queue.paused && (
@@ -100,7 +94,7 @@ function Numbers({ queue }: { queue: Queue }) {
           </a>
           {queue.next_due_at && (
             <span className="muted">
-              , next <Ago at={queue.next_due_at} />
+              , the first <Ago at={queue.next_due_at} suffix />
             </span>
           )}
         </dd>
