@@ -7,7 +7,7 @@ import { href } from "../lib/router";
 import { useSession } from "../session";
 import { Unanswered } from "../ui/asked";
 import { Ago, Empty, Id, Notice, StateWord } from "../ui/basics";
-import { Confirm } from "../ui/dialog";
+import { ActionDialog } from "../ui/dialog";
 import { FactsPanel } from "../ui/facts";
 import { LetterActions } from "./letter-actions";
 import { Attempts, common, PayloadPanel, Timeline } from "./parts";
@@ -75,13 +75,13 @@ function Actions({ task }: { task: TaskDetail }) {
         Cancel task
       </button>
       {asking && (
-        <Confirm
+        <ActionDialog
           title="Cancel this task?"
           action="Cancel task"
           danger
           busy={cancel.isPending}
           onClose={() => setAsking(false)}
-          onConfirm={() => {
+          onAct={() => {
             cancel.mutate({ at: { id: task.id }, query: { queue: task.queue } });
             setAsking(false);
           }}
@@ -90,7 +90,7 @@ function Actions({ task }: { task: TaskDetail }) {
             <strong>{task.type}</strong> is taken out of {task.queue} and does not run. Its idempotency key is free
             again.
           </p>
-        </Confirm>
+        </ActionDialog>
       )}
     </>
   );

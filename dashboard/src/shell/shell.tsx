@@ -1,6 +1,5 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import { ask } from "../api/client";
-import { cache } from "../api/queries";
+import { useAct } from "../api/queries";
 import type { Session } from "../api/schema";
 import { short, whole } from "../lib/format";
 import { href, type Route } from "../lib/router";
@@ -189,11 +188,10 @@ function Follow() {
 function Who() {
   const session = useSession();
   const [asking, setAsking] = useState(false);
-  const signOut = async () => {
-    await ask("signOut");
-    await cache.invalidateQueries();
+  const leave = useAct("signOut", () => {
     link.start();
-  };
+    return null;
+  });
   return (
     <div className="who" title={session.why_not ?? undefined}>
       <span className="who-name cut">{whoText(session)}</span>
@@ -204,7 +202,7 @@ function Who() {
         </button>
       )}
       {session.signed_in && (
-        <button type="button" className="button plain small" onClick={() => void signOut()}>
+        <button type="button" className="button plain small" disabled={leave.isPending} onClick={() => leave.mutate({})}>
           <Icon name="out" size={14} />
           Sign out
         </button>
