@@ -1,5 +1,6 @@
 """What workers do is seen on the page, as it happens."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,11 +10,13 @@ import pytest
 from redis import Redis
 
 from buraq import Buraq
+from buraq.task import Completed
 from tests.dashboard.browser import Tab
 from tests.dashboard.conftest import Worker
 from tests.dashboard.views import card, column, figure
-from tests.servers import eventually
+from tests.servers import Server, eventually
 from tests.web.clients import ApiProcess
+from tests.web.workplace import Workplace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -64,6 +67,71 @@ def test_a_task_moves_through_the_columns(
     queue.enqueue("ship", {"order": 7}, id="ship-7", max_retries=0)
     expect(card(page, "Dead letters", "ship-7")).to_contain_text("the warehouse does not answer")
     eventually(lambda: figure(page, "Dead letters") == "1")
+
+
+VANISHED = """
+  globalThis.vanished = [];
+  const watch = (id) => new MutationObserver((changes) => {
+    for (const change of changes)
+      for (const node of change.removedNodes) if (node.dataset?.card === id) vanished.push(performance.now());
+  }).observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_a_card_that_stands_for_long_is_there_at_once_and_stays(
+    open_tab: OpenTab, start_api: StartApi, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    task = {"id": "old-1", "type": "hold", "payload": {}, "max_retries": 3, "current_retries": 0}
+    redis.xadd("buraq_tasks", {"payload": json.dumps(task)}, id="1000-0")  # as if it were there since 1970
+    tab = open_tab(start_api().url)
+    tab.page.add_init_script(f"{VANISHED} watch('old-1');")
+    page = tab.go()
+    expect(card(page, "Pending", "old-1")).to_be_visible()
+    assert asked_for_waiting(tab) == 1
+
+    # The stream that brings events begins after the lists were asked, so they are asked once more.
+    eventually(lambda: asked_for_waiting(tab) == 2)
+    expect(card(page, "Pending", "old-1")).to_be_visible()
+    assert page.evaluate("vanished") == []
+
+
+def asked_for_waiting(tab: Tab) -> int:
+    return sum("state=waiting" in url for url in tab.asked)
+
+
+def test_a_task_that_nothing_keeps_any_longer_is_not_shown_as_one_that_runs(
+    open_tab: OpenTab, start_api: StartApi, server: Server, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    work = Workplace(Buraq(redis_url=server.url, history_length=0), redis)
+    work.lease("default")
+    work.app.enqueue("charge", {"order": 1}, id="brief-1", max_retries=0)
+    running = work.fetch(1)
+    tab = open_tab(start_api().url)
+    page = tab.go("tasks/brief-1")
+    expect(page.get_by_text("Attempt 1 running")).to_be_visible()
+    expect(page.get_by_text("nothing keeps it any longer")).to_have_count(0)
+
+    work.settle(Completed(None, 0), *running)
+
+    expect(page.get_by_text("nothing keeps it any longer")).to_be_visible()
+    tab.forgive("404")
+
+
+def test_a_payload_that_the_history_has_no_copy_of_is_not_shown_as_an_empty_one(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace
+) -> None:
+    from playwright.sync_api import expect
+
+    workplace.app.enqueue("charge", {"text": "x" * 5000}, id="large-1", queue="bulk")
+    workplace.complete(queue="bulk")
+
+    page = open_tab(start_api().url).go("tasks/large-1")
+
+    expect(page.get_by_role("region", name="Payload")).to_contain_text("of which the history keeps no copy")
 
 
 def test_a_killed_worker_goes_from_the_page_and_its_task_runs_in_another(
