@@ -8,6 +8,7 @@ import { Unanswered } from "../ui/asked";
 import { Empty, Id, StateWord } from "../ui/basics";
 import { Block } from "../ui/code";
 import { FactsPanel, when } from "../ui/facts";
+import { Panel } from "../ui/panel";
 import { LetterActions } from "./letter-actions";
 import { Attempts, common, PayloadPanel, Timeline } from "./parts";
 import { REASONS } from "./reasons";
@@ -38,14 +39,11 @@ export function DeadLetterPage({ id }: { id: string }) {
       <div className="columns two-one">
         <div className="stack">
           {letter.raw !== null && (
-            <section className="panel" aria-label="Entry">
-              <div className="panel-head">
-                <h2>The entry as it is</h2>
-              </div>
+            <Panel title="The entry as it is" label="Entry">
               <div className="panel-body">
                 <Block text={letter.raw} label="entry" wrap />
               </div>
-            </section>
+            </Panel>
           )}
           {letter.attempts.length > 0 ? (
             <Attempts attempts={letter.attempts} leftOut={letter.attempts_left_out} />
@@ -78,15 +76,12 @@ function Gone() {
 
 function LastError({ letter }: { letter: DeadLetterDetail }) {
   return (
-    <section className="panel" aria-label="Error">
-      <div className="panel-head">
-        <h2>Last error</h2>
-      </div>
+    <Panel title="Last error" label="Error">
       <div className="panel-body attempt-error">
         <p>{letter.error}</p>
         {letter.traceback && <Block text={letter.traceback} label="traceback" />}
       </div>
-    </section>
+    </Panel>
   );
 }
 

@@ -7,6 +7,7 @@ import { Ago, CopyButton } from "../ui/basics";
 import { Block, Json } from "../ui/code";
 import { type Fact, when } from "../ui/facts";
 import { Icon, type IconName } from "../ui/icon";
+import { Panel } from "../ui/panel";
 
 const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word: string }> = {
   running: { tone: "running", icon: "half", word: "running" },
@@ -20,11 +21,7 @@ const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word:
 export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; leftOut: number }) {
   const first = attempts.findIndex((attempt) => attempt.error);
   return (
-    <section className="panel" aria-label="Attempts">
-      <div className="panel-head">
-        <h2>Attempts</h2>
-        <span className="faint">{attempts.length + leftOut || ""}</span>
-      </div>
+    <Panel title="Attempts" aside={<span className="faint">{attempts.length + leftOut || ""}</span>}>
       {attempts.length === 0 && <p className="panel-body muted">It has not run yet.</p>}
       <ol>
         {attempts.map((attempt, n) => (
@@ -40,7 +37,7 @@ export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; 
           The last {attempts.length} are kept; {leftOut} older ones are not.
         </p>
       )}
-    </section>
+    </Panel>
   );
 }
 
@@ -105,15 +102,16 @@ export function PayloadPanel({
   leftOut?: boolean;
 }) {
   return (
-    <section className="panel" aria-label={title}>
-      <div className="panel-head">
-        <h2>{title}</h2>
-        {redacted.length > 0 && (
+    <Panel
+      title={title}
+      aside={
+        redacted.length > 0 && (
           <span className="chip tone tone-waiting" title={redacted.join(", ")}>
             {redacted.length} hidden
           </span>
-        )}
-      </div>
+        )
+      }
+    >
       <div className="panel-body">
         {leftOut ? (
           <p className="muted">It has more than 4 KiB, of which the history keeps no copy.</p>
@@ -121,7 +119,7 @@ export function PayloadPanel({
           <Json value={payload} label={title.toLowerCase()} />
         )}
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -161,10 +159,7 @@ export interface Step {
 /** What happened, from the top down, with the time that each step took. */
 export function Timeline({ steps }: { steps: readonly Step[] }) {
   return (
-    <section className="panel" aria-label="Timeline">
-      <div className="panel-head">
-        <h2>Timeline</h2>
-      </div>
+    <Panel title="Timeline">
       <ol className="panel-body timeline">
         {steps.map((step) => (
           <li key={step.key} className={`tone-${step.tone}`}>
@@ -182,6 +177,6 @@ export function Timeline({ steps }: { steps: readonly Step[] }) {
           </li>
         ))}
       </ol>
-    </section>
+    </Panel>
   );
 }

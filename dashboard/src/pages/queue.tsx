@@ -8,6 +8,7 @@ import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { Unanswered } from "../ui/asked";
 import { Ago, Meter, Notice } from "../ui/basics";
+import { Panel } from "../ui/panel";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -38,10 +39,7 @@ export function QueuePage({ name }: { name: string }) {
       )}
       <div className="columns two-one">
         <Numbers queue={queue} />
-        <section className="panel">
-          <div className="panel-head">
-            <h2>What waits, by line</h2>
-          </div>
+        <Panel title="What waits, by line">
           <dl className="panel-body lines">
             {LINES.map(([line, label, what]) => (
               <div key={line} className="row">
@@ -54,7 +52,7 @@ export function QueuePage({ name }: { name: string }) {
               </div>
             ))}
           </dl>
-        </section>
+        </Panel>
       </div>
       <Charts queue={name} />
     </>
@@ -65,13 +63,7 @@ function Numbers({ queue }: { queue: Queue }) {
   const left = drain(queue);
   const to = (state: string) => href(["tasks"], { state, queue: queue.name });
   return (
-    <section className="panel">
-      <div className="panel-head">
-        <h2>Now</h2>
-        <div className="right">
-          <PauseButton queue={queue} />
-        </div>
-      </div>
+    <Panel title="Now" right={<PauseButton queue={queue} />}>
       <dl className="panel-body facts figures">
         <dt>Waiting</dt>
         <dd>
@@ -113,6 +105,6 @@ function Numbers({ queue }: { queue: Queue }) {
         <dt>Workers</dt>
         <dd>{queue.workers || "none"}</dd>
       </dl>
-    </section>
+    </Panel>
   );
 }

@@ -7,6 +7,7 @@ import { href } from "../lib/router";
 import { PagesFoot, Unanswered } from "../ui/asked";
 import { Ago, Empty, Id, Maybe } from "../ui/basics";
 import { FactsPanel, when } from "../ui/facts";
+import { Panel } from "../ui/panel";
 import { Slots, WorkerStatus } from "./workers";
 
 export function WorkerPage({ id }: { id: string }) {
@@ -42,10 +43,7 @@ function InFlight({ id }: { id: string }) {
   const asked = usePages("listTasks", { state: "running", worker: id, limit: 100 }, 2000);
   const items = asked.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <section className="panel" aria-label="Tasks that run here">
-      <div className="panel-head">
-        <h2>Running here</h2>
-      </div>
+    <Panel title="Running here" label="Tasks that run here">
       {!asked.data ? (
         <Unanswered asked={asked} rows={5} inside />
       ) : items.length === 0 && !asked.hasNextPage ? (
@@ -85,7 +83,7 @@ function InFlight({ id }: { id: string }) {
         </div>
       )}
       {asked.data && <PagesFoot asked={asked} filtered />}
-    </section>
+    </Panel>
   );
 }
 

@@ -5,6 +5,7 @@ import { goes, href } from "../../lib/router";
 import { useSession } from "../../session";
 import { Ago, Meter } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
+import { Panel } from "../../ui/panel";
 import { REASONS } from "../reasons";
 import type { Intent } from "./intent";
 
@@ -24,11 +25,11 @@ export function Groups({
   const shown = all ? groups : groups.slice(0, 6);
   const to = ({ group }: DeadLetterGroup) => href(["dead-letters"], { queue, group });
   return (
-    <section className="panel" aria-label="Groups">
-      <div className="panel-head">
-        <h2>By type and error</h2>
-        <span className="faint">{counted(groups.length, "group")}</span>
-      </div>
+    <Panel
+      title="By type and error"
+      label="Groups"
+      aside={<span className="faint">{counted(groups.length, "group")}</span>}
+    >
       <div className="scroll-x">
         <table className="table groups">
           <thead>
@@ -110,6 +111,6 @@ export function Groups({
           </button>
         </div>
       )}
-    </section>
+    </Panel>
   );
 }

@@ -2,6 +2,7 @@ import type { ServerFacts, System } from "../../api/schema";
 import { age, bytes, rate, whole } from "../../lib/format";
 import { Maybe, Notice } from "../../ui/basics";
 import { type Fact, FactsPanel, when } from "../../ui/facts";
+import { Panel } from "../../ui/panel";
 
 export function Servers({ system: { servers, api, history, warnings } }: { system: System }) {
   const [first] = servers;
@@ -42,11 +43,10 @@ function ofServer(server: ServerFacts): readonly Fact[] {
 /** The masters of a cluster, each with what lies on it. */
 function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
   return (
-    <section className="panel" aria-label="Cluster">
-      <div className="panel-head">
-        <h2>Cluster</h2>
-        <span className="faint">{whole(servers.length)} masters with shards of the queues</span>
-      </div>
+    <Panel
+      title="Cluster"
+      aside={<span className="faint">{whole(servers.length)} masters with shards of the queues</span>}
+    >
       <div className="scroll-x">
         <table className="table">
           <thead>
@@ -102,7 +102,7 @@ function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
           </tbody>
         </table>
       </div>
-    </section>
+    </Panel>
   );
 }
 
