@@ -70,6 +70,30 @@ def test_a_dialog_is_closed_by_a_click_beside_it_and_not_by_one_that_only_ends_t
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+# Where a dialog is opened, by what, and what it is called.
+DIALOGS = [
+    ("queues", "Keyboard shortcuts", "Keyboard"),
+    ("tasks", "Enqueue", "Enqueue a task"),
+    ("dead-letters", "Delete all 3", "Delete 3 dead letters for good?"),
+    ("tasks/later-1", "Cancel task", "Cancel this task?"),
+    ("{letter}", "Edit and retry", "Edit and retry"),
+]
+
+
+def test_axe_has_no_complaint_about_any_dialog(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    url = start_api().url
+    for scheme in ("light", "dark"):
+        tab = open_tab(url, color_scheme=scheme)
+        for address, opener, name in DIALOGS:
+            page = tab.go(address.format(letter=first_letter(redis)))
+            page.get_by_role("button", name=opener, exact=True).click()
+            page.get_by_role("dialog", name=name).wait_for()
+            assert tab.barriers() == [], name
+            page.keyboard.press("Escape")
+
+
 def test_a_dialog_gives_the_focus_back_however_it_is_left(
     open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
 ) -> None:

@@ -31,6 +31,7 @@ def test_a_lost_api_is_said_and_found_again_with_what_happened_meanwhile(
     expect(page.get_by_text("What you see is what was last known.")).to_be_visible()
     expect(page.locator(".side .pulse")).to_have_text("Offline")
     assert figure(page, "Waiting") == "5"
+    assert tab.barriers() == [], "what was last known can be read by everybody"
     queue.enqueue("charge", {"order": 99})
 
     start_api("wsgi:app", "--bind", f"127.0.0.1:{api.port}")
@@ -54,6 +55,7 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
 
     server.kill()
     expect(page.get_by_role("heading", name="Redis is away")).to_be_visible()
+    assert tab.barriers() == []
     server.start()
 
     expect(page.get_by_role("heading", name="Redis is away")).to_have_count(0)

@@ -17,9 +17,11 @@ import { complain, say } from "../ui/toast";
 import { type Ask, ask, Problem } from "./client";
 import type { Operations } from "./schema";
 
+/** What may mean that nothing can be read any more: the connection, a session that ended, Redis. */
+const DOUBTFUL: readonly number[] = [0, 401, 403, 503];
+
 function doubted(error: Error): void {
-  if (error instanceof Problem && (error.status === 0 || error.status === 503 || error.status === 401))
-    void link.doubt();
+  if (error instanceof Problem && DOUBTFUL.includes(error.status)) void link.doubt();
 }
 
 export const cache = new QueryClient({
