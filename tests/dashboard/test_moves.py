@@ -10,13 +10,11 @@ import pytest
 from redis import Redis
 
 from buraq import Buraq
-from buraq.task import Completed
 from tests.dashboard.browser import Tab
 from tests.dashboard.conftest import Worker
 from tests.dashboard.views import card, column, figure
-from tests.servers import Server, eventually
+from tests.servers import eventually
 from tests.web.clients import ApiProcess
-from tests.web.workplace import Workplace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -99,39 +97,6 @@ def test_a_card_that_stands_for_long_is_there_at_once_and_stays(
 
 def asked_for_waiting(tab: Tab) -> int:
     return sum("state=waiting" in url for url in tab.asked)
-
-
-def test_a_task_that_nothing_keeps_any_longer_is_not_shown_as_one_that_runs(
-    open_tab: OpenTab, start_api: StartApi, server: Server, redis: Redis
-) -> None:
-    from playwright.sync_api import expect
-
-    work = Workplace(Buraq(redis_url=server.url, history_length=0), redis)
-    work.lease("default")
-    work.app.enqueue("charge", {"order": 1}, id="brief-1", max_retries=0)
-    running = work.fetch(1)
-    tab = open_tab(start_api().url)
-    page = tab.go("tasks/brief-1")
-    expect(page.get_by_text("Attempt 1 running")).to_be_visible()
-    expect(page.get_by_text("nothing keeps it any longer")).to_have_count(0)
-
-    work.settle(Completed(None, 0), *running)
-
-    expect(page.get_by_text("nothing keeps it any longer")).to_be_visible()
-    tab.forgive("404")
-
-
-def test_a_payload_that_the_history_has_no_copy_of_is_not_shown_as_an_empty_one(
-    open_tab: OpenTab, start_api: StartApi, workplace: Workplace
-) -> None:
-    from playwright.sync_api import expect
-
-    workplace.app.enqueue("charge", {"text": "x" * 5000}, id="large-1", queue="bulk")
-    workplace.complete(queue="bulk")
-
-    page = open_tab(start_api().url).go("tasks/large-1")
-
-    expect(page.get_by_role("region", name="Payload")).to_contain_text("of which the history keeps no copy")
 
 
 def test_a_killed_worker_goes_from_the_page_and_its_task_runs_in_another(
