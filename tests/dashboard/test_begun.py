@@ -1,5 +1,6 @@
 """What somebody has begun on the page is kept: a text, a choice, a log, the way back."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -188,6 +189,18 @@ def test_from_a_group_of_dead_letters_back_leads_to_the_groups(
         expect(page.get_by_role("combobox", name="Queue")).to_have_value("default")
         page.go_back()
         expect(groups).to_be_visible()
+
+
+def test_the_focus_goes_along_to_the_next_view(open_tab: OpenTab, start_api: StartApi, workplace: Workplace) -> None:
+    from playwright.sync_api import expect
+
+    page = show(open_tab(start_api().url), View("queues", "Drained in"))
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="default", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(re.compile("#/queues/default$"))
+    expect(page.locator("#content")).to_be_focused()
 
 
 def test_a_link_in_a_row_opens_in_a_tab_of_its_own_and_leaves_this_one_where_it_is(

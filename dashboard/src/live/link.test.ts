@@ -34,6 +34,7 @@ let link: LiveLink;
 /** Let the answer of a probe arrive. */
 const probed = () => vi.advanceTimersByTimeAsync(0);
 
+/** Break the stream that is open, and let what follows at once happen. */
 async function fail(): Promise<void> {
   world.last.heard.failed();
   await probed();
@@ -68,6 +69,18 @@ describe("a connection", () => {
     await fail();
 
     expect(world.opened).toHaveLength(2);
+    expect(link.state.get()).toEqual({ phase: "live" });
+  });
+
+  it("that breaks as soon as it is there is not opened again and again", async () => {
+    for (let times = 0; times < 20; times++) {
+      world.last.heard.message("stats", "{}");
+      await fail();
+    }
+    expect(world.opened).toHaveLength(2);
+
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(world.opened).toHaveLength(3);
     expect(link.state.get()).toEqual({ phase: "live" });
   });
 

@@ -7,6 +7,7 @@ export const TRIES = 5;
 const WAITS_MS = [1000, 2000, 4000, 8000, 8000];
 const AWAY_MS = 2000; // between two questions whether Redis is back
 const ASKING_MS = 10_000; // between two tries to get a stream while the API is fine without one
+const CALM_MS = 2000; // between two streams at least, when each breaks as soon as it is there
 const SILENCE_MS = 12_000; // figures come each second, so this is a connection that is dead and does not know
 
 export type Link =
@@ -54,6 +55,7 @@ export class LiveLink {
   #watch: ReturnType<typeof setTimeout> | undefined;
   #before = false; // whether it was there, so that there is something to show meanwhile
   #doubting = false;
+  #mended = Number.NEGATIVE_INFINITY; // when a stream that broke was opened again last
   #round = 0; // what a probe answers is old when this has moved on
 
   /** `hear` gets all frames, and one of the kind `open` each time the stream begins anew. */
@@ -159,13 +161,21 @@ export class LiveLink {
       case "fine":
         // Another process answers, or Redis is back.
         if (wasOpen) {
-          this.#open();
+          this.#mend();
           return;
         }
         this.#before = true;
         this.state.set({ phase: "asking" });
         this.#timer = setTimeout(() => this.#open(), ASKING_MS);
     }
+  }
+
+  /** At once, but not again and again: what breaks one may break all. */
+  #mend(): void {
+    const wait = this.#mended + CALM_MS - performance.now();
+    this.#mended = performance.now() + Math.max(0, wait);
+    if (wait > 0) this.#timer = setTimeout(() => this.#open(), wait);
+    else this.#open();
   }
 
   #lost(): void {

@@ -26,7 +26,7 @@ export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; 
       <ol>
         {attempts.map((attempt, n) => (
           <AttemptRow
-            key={`${attempt.number}/${attempt.outcome}/${attempt.started_at}`}
+            key={`${leftOut + attempts.length - n}/${attempt.outcome}`}
             attempt={attempt}
             open={n === first}
           />

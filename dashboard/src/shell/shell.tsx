@@ -35,6 +35,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   useEffect(() => {
     document.title = `${inside ? `${inside} · ` : ""}${page?.label ?? "Buraq"} · Buraq`;
   }, [page, inside]);
+  useFocus(route.path.join("/"));
   const old = (state.phase === "lost" || state.phase === "given-up") && state.before;
   const full = ["tasks", "live"].includes(route.path[0] ?? "") && !inside;
   return (
@@ -86,6 +87,16 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
       {help && <KeyHelp onClose={() => setHelp(false)} />}
     </div>
   );
+}
+
+/** Where the focus went with the view that was left, the next one gets it: whoever uses keys or hears the page is there. */
+function useFocus(view: string): void {
+  const last = useRef(view);
+  useEffect(() => {
+    if (last.current === view) return;
+    last.current = view;
+    if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
+  }, [view]);
 }
 
 function Side({ current }: { current: string }) {
