@@ -89,7 +89,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   );
 }
 
-/** Where the focus went with the view that was left, the next one gets it: whoever uses keys or hears the page is there. */
+/** A focus that went with the view that was left goes to the next one, where whoever uses keys or hears the page is. */
 function useFocus(view: string): void {
   const last = useRef(view);
   useEffect(() => {
@@ -213,7 +213,12 @@ function Who() {
         </button>
       )}
       {session.signed_in && (
-        <button type="button" className="button plain small" disabled={leave.isPending} onClick={() => leave.mutate({})}>
+        <button
+          type="button"
+          className="button plain small"
+          disabled={leave.isPending}
+          onClick={() => leave.mutate({})}
+        >
           <Icon name="out" size={14} />
           Sign out
         </button>

@@ -7,7 +7,7 @@ interface Asked {
   refetch: () => unknown;
 }
 
-/** What stands where an answer will be: that it is under way, or why there is none. `inside`: in a panel that is there. */
+/** What stands where an answer will be: that it is under way, or why there is none. `inside` a panel that is there. */
 export function Unanswered({
   asked,
   rows = 8,

@@ -63,7 +63,7 @@ export function Dialog({
   );
 }
 
-/** A dialog that ends in an action or in nothing. Where that cannot be taken back, the title or `children` has the count. */
+/** A dialog that ends in an action or in nothing. Of what cannot be taken back the title or `children` has the count. */
 export function ActionDialog({
   title,
   action,
