@@ -26,6 +26,7 @@ export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; 
       <ol>
         {attempts.map((attempt, n) => (
           <AttemptRow
+            // biome-ignore lint/suspicious/noArrayIndexKey: counted from the oldest, none changes its place
             key={`${leftOut + attempts.length - n}/${attempt.outcome}`}
             attempt={attempt}
             open={n === first}

@@ -30,9 +30,7 @@ export function TaskPage({ id, queue }: { id: string; queue: string | null }) {
         <StateWord state={task.state} />
         <h2>{task.type}</h2>
         <Id id={task.id} whole />
-        <div className="row push">
-          {!gone && <Actions task={task} />}
-        </div>
+        <div className="row push">{!gone && <Actions task={task} />}</div>
       </div>
       <div className="columns two-one">
         <div className="stack">

@@ -40,9 +40,7 @@ export function DeadLetters({ query }: { query: URLSearchParams }) {
   return (
     <>
       <Bar queue={queue} filter={filter} count={count} chosen={chosen} onIntent={setIntent} />
-      {!group && (
-        <Groups groups={groups.data.groups} queue={queue} total={groups.data.total} onIntent={setIntent} />
-      )}
+      {!group && <Groups groups={groups.data.groups} queue={queue} total={groups.data.total} onIntent={setIntent} />}
       {groups.data.total > groups.data.grouped && !group && (
         <Notice tone="accent">
           {counted(groups.data.total - groups.data.grouped, "dead letter")} from an older version{" "}
