@@ -2,6 +2,7 @@ import { usePages } from "../../api/queries";
 import { whole } from "../../lib/format";
 import { PagesFoot, Unanswered } from "../../ui/asked";
 import { Ago, Empty } from "../../ui/basics";
+import { Scroll } from "../../ui/scroll";
 
 export function Audit() {
   const asked = usePages("listAudit", { limit: 100 }, 5000);
@@ -18,7 +19,7 @@ export function Audit() {
   }
   return (
     <section className="panel" aria-label="Who did what">
-      <div className="scroll-x">
+      <Scroll>
         <table className="table">
           <thead>
             <tr>
@@ -52,7 +53,7 @@ export function Audit() {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <PagesFoot asked={asked} />
     </section>
   );

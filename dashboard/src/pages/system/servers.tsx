@@ -3,6 +3,7 @@ import { age, bytes, rate, whole } from "../../lib/format";
 import { Maybe, Notice } from "../../ui/basics";
 import { type Fact, FactsPanel, when } from "../../ui/facts";
 import { Panel } from "../../ui/panel";
+import { Scroll } from "../../ui/scroll";
 
 export function Servers({ system: { servers, api, history, warnings } }: { system: System }) {
   const [first] = servers;
@@ -47,7 +48,7 @@ function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
       title="Cluster"
       aside={<span className="faint">{whole(servers.length)} masters with shards of the queues</span>}
     >
-      <div className="scroll-x">
+      <Scroll>
         <table className="table">
           <thead>
             <tr>
@@ -101,7 +102,7 @@ function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </Panel>
   );
 }
