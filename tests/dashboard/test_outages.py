@@ -1,5 +1,6 @@
 """What the page says while the API or the server is away, and that it comes back by itself."""
 
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -79,7 +80,8 @@ def test_after_the_fifth_try_nothing_is_asked_until_a_button_tries_anew(
     page.clock.pause_at(page.evaluate("Date.now()") + 500)  # from now on its time is the test's
     again = page.locator(".banner").get_by_role("button", name="Try again")  # what was not loaded yet has one, too
 
-    api.stop(signal.SIGTERM)
+    os.killpg(api.process.pid, signal.SIGKILL)  # all at once: what is asked to end may answer once more
+    api.process.wait(10)
     for number, wait in enumerate(WAITS, 1):
         expect(page.get_by_text(f"Connection lost, retrying ({number}/5)")).to_be_visible()
         expect(again).to_have_count(0)
