@@ -54,14 +54,14 @@ export function App() {
   const state = useStore(link.state);
   const route = useRoute();
   if (state.phase === "refused") return <SignInPage />;
-  const never = !("before" in state) || !state.before;
+  const before = "before" in state && state.before;
   return (
     <Shell route={route}>
       {state.phase === "away" ? (
         <Away />
-      ) : state.phase === "connecting" ? (
+      ) : state.phase === "connecting" && !before ? (
         <Connecting />
-      ) : (state.phase === "lost" || state.phase === "given-up") && never ? (
+      ) : (state.phase === "lost" || state.phase === "given-up") && !before ? (
         <Unreachable link={state} />
       ) : (
         <Boundary key={route.path.join("/")}>

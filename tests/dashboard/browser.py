@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.sweeper import folder
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Debian's own start script and a container's root both want no sandbox; the rest is what would call home.
@@ -25,6 +25,13 @@ ARGUMENTS = (
     "--no-first-run",
 )
 PATIENCE_MS = 45_000
+PHONE: "ViewportSize" = {"width": 390, "height": 844}
+BARRIERS = """async (rules) => {
+  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
+  const { violations } = await axe.run(document, options);
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
+}"""
 
 
 class Chromium:
@@ -65,6 +72,7 @@ class Tab:
 
     def __init__(self, chromium: Chromium, site: str, **options: Any) -> None:
         self.site = site.rstrip("/")
+        self._axe = chromium.axe
         self._said: list[str] = []
         self._forgiven: list[str] = []
         self.asked: list[str] = []  # the address of each request
@@ -96,6 +104,12 @@ class Tab:
         """Open a view of the page: `go("tasks?state=failed")`."""
         self.page.goto(f"{self.site}/#/{view}")
         return self.page
+
+    def barriers(self, rules: list[str] | None = None) -> list[str]:
+        """What axe finds in the view between it and some of its readers; by these rules, or by all."""
+        self.page.evaluate(self._axe)
+        found: list[str] = self.page.evaluate(BARRIERS, rules)
+        return found
 
     def forgive(self, pattern: str) -> None:
         """Expect a complaint, before or after this, because the test provokes it."""

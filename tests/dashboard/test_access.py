@@ -26,6 +26,7 @@ def test_with_a_read_key_nothing_is_seen_before_signing_in_and_after_signing_out
     page = tab.go()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert "charge" not in page.content()
+    assert tab.barriers() == []
     key = page.get_by_label("Key")
 
     key.fill("wrong")

@@ -6,21 +6,28 @@ from typing import Any
 import pytest
 
 from tests.clusters import Cluster
-from tests.dashboard.browser import Tab
+from tests.dashboard.browser import PHONE, Tab
 from tests.dashboard.views import View, show
 from tests.web.clients import ApiProcess
 
+SYSTEM = View("system", "masters with shards")
+
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+
+def over(cluster: Cluster) -> dict[str, str]:
+    """Return the settings of a process over a cluster."""
+    return {"REDIS_URL": cluster.nodes[0].url, "REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses)}
 
 
 def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
     open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
 ) -> None:
     cluster: Cluster = fresh(Cluster, replicas=0, aof=False, kind="valkey")
-    api = start_api(REDIS_URL=cluster.nodes[0].url, REDIS_CLUSTER="true", REDIS_ADDRS=",".join(cluster.addresses))
+    api = start_api(**over(cluster))
     tab = open_tab(api.url)
 
-    page = show(tab, View("system", "masters with shards"))
+    page = show(tab, SYSTEM)
 
     rows = page.get_by_role("region", name="Cluster").locator("tbody tr").all_inner_texts()
     shown = [row.split("\t")[:3] for row in rows]
@@ -28,3 +35,17 @@ def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
     assert sorted(int(shards) for _, _, shards in shown) == [5, 5, 6]
     assert {version.split()[0] for _, version, _ in shown} == {"Valkey"}
     assert page.get_by_role("region", name="API process").is_visible()
+
+
+def test_the_table_of_masters_is_for_everybody_and_for_a_phone(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
+) -> None:
+    # None of them writes an append-only file, so there are warnings too.
+    api = start_api(**over(fresh(Cluster, replicas=0, aof=False, kind="valkey")))
+
+    for options in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": PHONE}):
+        tab = open_tab(api.url, **options)
+        page = show(tab, SYSTEM)
+        assert page.get_by_role("region", name="Cluster").get_by_role("row").count() == 4, "its head, and each master"
+        assert tab.barriers() == [], options
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), options

@@ -36,3 +36,15 @@ def test_while_it_grows_each_event_has_a_row_of_its_own_the_newest_first(
     assert len(drawn) > 24
     moves = page.evaluate("getComputedStyle(document.querySelector('.rows-row')).transitionDuration")
     assert moves == "0s", "who wants less motion sees no row where it was before"
+
+
+def test_an_event_of_what_cannot_be_read_leads_to_the_dead_letters(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_tab(start_api().url).go("live")
+    eventually(lambda: redis.pubsub_numsub("buraq_events")[0][1] == 1)
+    redis.publish("buraq_events", json.dumps({"type": "DLQ", "task_id": "", "worker_id": "w-1", "queue": "mail"}))
+
+    expect(page.locator(".log-line")).to_have_attribute("href", "#/dead-letters?queue=mail")

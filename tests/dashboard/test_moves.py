@@ -1,5 +1,6 @@
 """What workers do is seen on the page, as it happens."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -64,6 +65,42 @@ def test_a_task_moves_through_the_columns(
     queue.enqueue("ship", {"order": 7}, id="ship-7", max_retries=0)
     expect(card(page, "Dead letters", "ship-7")).to_contain_text("the warehouse does not answer")
     eventually(lambda: figure(page, "Dead letters") == "1")
+
+
+VANISHED = """
+  globalThis.vanished = [];
+  const watch = (id) => new MutationObserver((changes) => {
+    for (const change of changes)
+      for (const node of change.removedNodes) if (node.dataset?.card === id) vanished.push(performance.now());
+  }).observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_a_card_that_stands_for_long_is_there_at_once_and_stays(
+    open_tab: OpenTab, start_api: StartApi, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    task = {"id": "old-1", "type": "hold", "payload": {}, "max_retries": 3, "current_retries": 0}
+    redis.xadd("buraq_tasks", {"payload": json.dumps(task)}, id="1000-0")  # as if it were there since 1970
+    tab = open_tab(start_api().url)
+    tab.page.add_init_script(f"{VANISHED} watch('old-1');")
+    page = tab.go()
+    expect(card(page, "Pending", "old-1")).to_be_visible()
+    assert asked_for_waiting(page) == 1
+
+    # The stream that brings events begins after the lists were asked, so they are asked once more.
+    eventually(lambda: asked_for_waiting(page) == 2)
+    expect(card(page, "Pending", "old-1")).to_be_visible()
+    assert page.evaluate("vanished") == []
+
+
+ASKED = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('state=waiting')).length"
+
+
+def asked_for_waiting(page: "Page") -> int:
+    asked: int = page.evaluate(ASKED)
+    return asked
 
 
 def test_a_killed_worker_goes_from_the_page_and_its_task_runs_in_another(

@@ -1,5 +1,6 @@
 """What the page says while the API or the server is away, and that it comes back by itself."""
 
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -31,6 +32,7 @@ def test_a_lost_api_is_said_and_found_again_with_what_happened_meanwhile(
     expect(page.get_by_text("What you see is what was last known.")).to_be_visible()
     expect(page.locator(".side .pulse")).to_have_text("Offline")
     assert figure(page, "Waiting") == "5"
+    assert tab.barriers() == [], "what was last known can be read by everybody"
     queue.enqueue("charge", {"order": 99})
 
     start_api("wsgi:app", "--bind", f"127.0.0.1:{api.port}")
@@ -54,6 +56,7 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
 
     server.kill()
     expect(page.get_by_role("heading", name="Redis is away")).to_be_visible()
+    assert tab.barriers() == []
     server.start()
 
     expect(page.get_by_role("heading", name="Redis is away")).to_have_count(0)
@@ -77,7 +80,8 @@ def test_after_the_fifth_try_nothing_is_asked_until_a_button_tries_anew(
     page.clock.pause_at(page.evaluate("Date.now()") + 3000)  # from now on its time is the test's
     again = page.locator(".banner").get_by_role("button", name="Try again")  # what was not loaded yet has one, too
 
-    api.stop(signal.SIGTERM)
+    os.killpg(api.process.pid, signal.SIGKILL)  # all at once: what is asked to end may answer once more
+    api.process.wait(10)
     for number, wait in enumerate(WAITS, 1):
         expect(page.get_by_text(f"Connection lost, retrying ({number}/5)")).to_be_visible()
         expect(again).to_have_count(0)

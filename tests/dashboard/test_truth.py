@@ -1,6 +1,7 @@
 """Every figure is the server's, the page asks nobody else, and it is for everybody."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -8,8 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from tests.dashboard.browser import Chromium, Tab
+from buraq import Buraq
+from buraq.task import Completed
+from tests.dashboard.browser import Tab
 from tests.dashboard.views import View, figure, show, views
+from tests.servers import Server
 from tests.web.clients import ROOT, ApiProcess
 from tests.web.workplace import Workplace
 
@@ -70,14 +74,32 @@ def test_every_count_on_the_page_is_what_the_server_holds(
     page = show(tab, View("tasks?state=completed", "charge-1"))
     assert foot(page).split(" of ")[0] == "2"
 
+    page = show(tab, View("workers/w~00000001", "Running here"))
+    assert page.get_by_role("region", name="Tasks that run here").locator("tbody tr").count() == total["running"]
+
+
+def test_lines_groups_and_the_past_are_counted_as_the_server_holds_them(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    tab = open_tab(start_api().url)
     page = show(tab, View("dead-letters", "By type and error"))
     rows = page.get_by_role("region", name="Groups").locator("tbody tr")
     counted = {row.split("\t")[2].split("\n")[0]: int(row.split("\t")[0]) for row in rows.all_inner_texts()}
     kept = [json.loads(fields["payload"])["type"] for key in LETTERS for _, fields in redis.xrange(key)]
     assert counted == {name: kept.count(name) for name in kept}
 
-    page = show(tab, View("workers/w~00000001", "Running here"))
-    assert page.get_by_role("region", name="Tasks that run here").locator("tbody tr").count() == total["running"]
+    page = show(tab, View("queues/default", "What waits, by line"))
+    lines = page.locator(".lines")
+    shown = dict(zip(lines.locator("dt").all_inner_texts(), lines.locator("dd").all_inner_texts(), strict=True))
+    high = redis.xlen("buraq_tasks_high")
+    assert shown == {"Suspects": "0", "Front": "0", "High": str(high), "Normal": "0", "Low": "0"}
+
+    page = show(tab, View("", "Tasks on their way"))
+    readout = page.get_by_role("region", name="Throughput").locator(".readout")
+    for said in ("Completed 2", "Retried 1", "Dead 3", "Enqueued 15", "in the last hour, a bar a minute"):
+        expect(readout).to_contain_text(said)
 
 
 STRIP = {"waiting": "Waiting", "running": "Running", "scheduled": "Scheduled", "dead": "Dead letters"}
@@ -86,6 +108,49 @@ LETTERS = ("buraq_tasks_dlq", "buraq_tasks:mail_dlq")
 
 def foot(page: "Page") -> str:
     return page.locator(".tasks-list .panel-foot span").first.inner_text()
+
+
+def test_a_task_that_nothing_keeps_any_longer_is_not_shown_as_one_that_runs(
+    open_tab: OpenTab, start_api: StartApi, server: Server, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    work = Workplace(Buraq(redis_url=server.url, history_length=0), redis)
+    work.lease("default")
+    work.app.enqueue("charge", {"order": 1}, id="brief-1", max_retries=0)
+    running = work.fetch(1)
+    tab = open_tab(start_api().url)
+    page = tab.go("tasks/brief-1")
+    expect(page.get_by_text("Attempt 1 running")).to_be_visible()
+    expect(page.get_by_text("nothing keeps it any longer")).to_have_count(0)
+
+    work.settle(Completed(None, 0), *running)
+
+    expect(page.get_by_text("nothing keeps it any longer")).to_be_visible()
+    tab.forgive("404")
+
+
+def test_a_payload_that_the_history_has_no_copy_of_is_not_shown_as_an_empty_one(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace
+) -> None:
+    from playwright.sync_api import expect
+
+    workplace.app.enqueue("charge", {"text": "x" * 5000}, id="large-1", queue="bulk")
+    workplace.complete(queue="bulk")
+
+    page = open_tab(start_api().url).go("tasks/large-1")
+
+    expect(page.get_by_role("region", name="Payload")).to_contain_text("of which the history keeps no copy")
+
+
+def test_a_time_that_has_passed_is_not_shown_as_one_to_come(
+    open_tab: OpenTab, start_api: StartApi, queue: Buraq
+) -> None:
+    from playwright.sync_api import expect
+
+    queue.enqueue("report", {}, id="late-1", delay=0.1)  # and nobody is there to promote it
+    page = open_tab(start_api().url).go()
+    expect(page.locator(".strip a", has_text="Scheduled")).to_contain_text(re.compile(r"first \d+ s ago"))
 
 
 def test_a_secret_in_a_payload_never_reaches_the_page(
@@ -123,28 +188,20 @@ def test_the_policy_holds_and_all_files_come_from_here(
 
 
 def test_axe_has_no_complaint_about_any_view_light_or_dark(
-    chromium: Chromium, open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
 ) -> None:
+    Workplace(workplace.app, redis, "w~00000002").lease("default", ttl_ms=1)  # and one that is lost
     url = start_api().url
     found: dict[str, list[str]] = {}
     # Only colours differ between the two.
     for scheme, rules in (("light", None), ("dark", ["color-contrast"])):
         tab = open_tab(url, color_scheme=scheme)
         for view in views(redis):
-            page = show(tab, view)
-            page.evaluate(chromium.axe)
-            for complaint in page.evaluate(AXE, rules):
+            show(tab, view)
+            for complaint in tab.barriers(rules):
                 found.setdefault(complaint, []).append(f"{scheme} #/{view.address}")
         tab.forgive("404")  # of the task that nobody knows
     assert found == {}, "\n".join(f"{said}\n    in {', '.join(where)}" for said, where in found.items())
-
-
-AXE = """async (rules) => {
-  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
-  const { violations } = await axe.run(document, options);
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
-}"""
 
 
 def test_under_a_prefix_in_another_app_the_page_asks_nothing_outside_of_it(

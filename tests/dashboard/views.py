@@ -1,6 +1,6 @@
 """Every view of the page, and what shows that it has come to be there."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from redis import Redis
 
@@ -39,12 +39,12 @@ def views(redis: Redis) -> list[View]:
     ]
 
 
-def show(tab: Tab, view: View) -> "Page":
-    """Open a view, and wait until it is there."""
+def show(tab: Tab, view: View, state: Literal["visible", "attached"] = "visible") -> "Page":
+    """Open a view, and wait until it is there; where its sign may be hidden, `attached`."""
     page = tab.go(view.address)
     main = page.locator("#content")
     # Not by `expect`, which looks again after half a second: there are many views.
-    main.get_by_text(view.sign).or_(main.get_by_label(view.sign)).first.wait_for()
+    main.get_by_text(view.sign).or_(main.get_by_label(view.sign)).first.wait_for(state=state)
     main.locator(".bone").first.wait_for(state="detached")
     return page
 

@@ -1,20 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type {
-  AuditEntry,
-  DeadLetterFilter,
-  NewTask,
-  Overview,
-  Payload,
-  Rates,
-  ReplayEdit,
-  Selection,
-} from "../../src/api/schema.ts";
+import type { AuditEntry, DeadLetterFilter, NewTask, Payload, ReplayEdit, Selection } from "../../src/api/schema.ts";
 import { COOKIE, check, KEY, type Modes, Refused, session } from "./access.ts";
+import { read, send } from "./json.ts";
 import { KINDS, QUEUES } from "./kinds.ts";
 import { matching, Operations } from "./operations.ts";
-import { detail, groups, letter, letterDetail, letterId, summary, system } from "./show.ts";
+import { detail, groups, letter, letterDetail, letterId, overview, queueNow, summary, system } from "./show.ts";
 import { stream } from "./stream.ts";
-import { type FakeTask, iso, World } from "./world.ts";
+import { type FakeTask, iso } from "./task.ts";
+import { World } from "./world.ts";
 
 interface Call {
   request: IncomingMessage;
@@ -103,44 +96,6 @@ export class FakeApi {
     this.#views.push([method, new RegExp(`^${path.replaceAll(/\{\w+\}/g, "(.+)")}$`), view]);
   }
 
-  #overview(): Overview {
-    const queues = QUEUES.map((name) => this.world.queue(name));
-    const workers = this.world.workers.map((one) => one.facts);
-    const rates: Rates = { enqueued: 0, completed: 0, retried: 0, dead: 0 };
-    const scale = 1 + this.world.storm / 3 / Math.max(1, this.world.rate);
-    for (const queue of queues) {
-      if (this.world.storm)
-        queue.rates = {
-          ...queue.rates,
-          enqueued: queue.rates.enqueued * scale,
-          completed: queue.rates.completed * scale,
-        };
-      for (const name of ["enqueued", "completed", "retried", "dead"] as const) rates[name] += queue.rates[name];
-    }
-    const sum = (name: "waiting" | "running" | "scheduled" | "dead") =>
-      queues.reduce((all, queue) => all + queue[name], 0);
-    const with_ = (status: string) => workers.filter((worker) => worker.status === status);
-    return {
-      at: iso(Date.now()),
-      rate_window_s: 10,
-      queues,
-      totals: {
-        waiting: sum("waiting"),
-        running: sum("running"),
-        scheduled: sum("scheduled"),
-        dead: sum("dead"),
-        rates,
-      },
-      workers: {
-        active: with_("active").length,
-        draining: with_("draining").length,
-        lost: with_("lost").length,
-        slots: with_("active").reduce((all, worker) => all + (worker.concurrency ?? 0), 0),
-        in_flight: with_("active").reduce((all, worker) => all + (worker.in_flight ?? 0), 0),
-      },
-    };
-  }
-
   #queue(name: string | undefined): string {
     if (name && QUEUES.includes(name as (typeof QUEUES)[number])) return name;
     throw new Refused(404, `there is no queue ${name}`);
@@ -197,16 +152,16 @@ export class FakeApi {
     });
     this.#on("GET", "/api/stream", ({ request, response, query }) => {
       if (this.modes.noStream) throw new Refused(503, "3 streams are open, and there is no room for more");
-      stream(request, response, query, world, () => this.#overview(), this.modes);
+      stream(request, response, query, world, () => overview(world), this.modes);
       return NOTHING;
     });
-    this.#on("GET", "/api/v1/overview", () => this.#overview());
+    this.#on("GET", "/api/v1/overview", () => overview(world));
     this.#on("GET", "/api/v1/queues", () => ({
       at: iso(Date.now()),
       rate_window_s: 10,
-      queues: this.#overview().queues,
+      queues: overview(world).queues,
     }));
-    this.#on("GET", "/api/v1/queues/{queue}", ({ at }) => world.queue(this.#queue(at[0])));
+    this.#on("GET", "/api/v1/queues/{queue}", ({ at }) => queueNow(world, this.#queue(at[0])));
     this.#on("GET", "/api/v1/task-types", () => ({
       types: KINDS.map((kind) => ({ type: kind.type, queues: [kind.queue] })),
     }));
@@ -286,13 +241,13 @@ export class FakeApi {
       const queue = this.#queue(at[0]);
       const by = this.#note(request, { action: "pause", queue });
       world.paused.set(queue, { at: iso(Date.now()), by });
-      return world.queue(queue);
+      return queueNow(world, queue);
     });
     this.#on("POST", "/api/v1/queues/{queue}/resume", ({ request, at }) => {
       const queue = this.#queue(at[0]);
       this.#note(request, { action: "resume", queue });
       world.paused.delete(queue);
-      return world.queue(queue);
+      return queueNow(world, queue);
     });
     this.#on("POST", "/api/v1/tasks", ({ request, response, body }) =>
       this.#enqueue(request, response, body as NewTask),
@@ -375,27 +330,4 @@ export class FakeApi {
       response.statusCode = 204;
     });
   }
-}
-
-async function read(request: IncomingMessage): Promise<unknown> {
-  let text = "";
-  for await (const chunk of request) text += chunk;
-  if (!text) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Refused(422, "the body is no JSON", "body");
-  }
-}
-
-function send(response: ServerResponse, status: number, answer: unknown): void {
-  const headers: Record<string, string> = { "Cache-Control": "no-store" };
-  if (status === 503) headers["Retry-After"] = "1";
-  if (answer === undefined) {
-    response.writeHead(status, headers).end();
-    return;
-  }
-  // As the real one writes them: whole numbers beyond 2^53 stand in the text as they are.
-  const text = JSON.stringify(answer).replaceAll("9007199254740992", "9007199254740993");
-  response.writeHead(status, { ...headers, "Content-Type": "application/json" }).end(text);
 }

@@ -1,6 +1,7 @@
 import type { DeadLetterFilter, Operation } from "../../src/api/schema.ts";
 import { letterId } from "./show.ts";
-import { type FakeTask, iso, type World } from "./world.ts";
+import { type FakeTask, iso } from "./task.ts";
+import type { World } from "./world.ts";
 
 const PER_STEP = 14;
 const STEP_MS = 60;

@@ -2,16 +2,88 @@ import type {
   DeadLetter,
   DeadLetterDetail,
   DeadLetterGroup,
+  Line,
+  Overview,
   Place,
+  Queue,
+  Rates,
   System,
   TaskDetail,
   TaskSummary,
 } from "../../src/api/schema.ts";
-import { type FakeTask, iso, type World } from "./world.ts";
+import { QUEUES } from "./kinds.ts";
+import { type FakeTask, iso } from "./task.ts";
+import type { World } from "./world.ts";
 
 const preview = (task: FakeTask) => JSON.stringify(task.payload).slice(0, 200);
 const lastError = (task: FakeTask) => task.attempts.find((attempt) => attempt.error)?.error ?? null;
 const finished = (task: FakeTask) => ["completed", "failed", "dead"].includes(task.state);
+
+export function queueNow(world: World, name: string): Queue {
+  const mine = [...world.tasks.values()].filter((task) => task.queue === name);
+  const waiting = mine.filter((task) => task.state === "waiting");
+  const scheduled = mine.filter((task) => task.state === "scheduled");
+  const at = (line: Line) => waiting.filter((task) => task.line === line).length;
+  const oldest = waiting.reduce((min, task) => Math.min(min, task.since), Number.POSITIVE_INFINITY);
+  const due = scheduled.reduce((min, task) => Math.min(min, task.dueAt), Number.POSITIVE_INFINITY);
+  return {
+    name,
+    paused: world.paused.get(name) ?? null,
+    waiting: waiting.length,
+    waiting_by: {
+      suspects: at("suspects"),
+      front: at("front"),
+      high: at("high"),
+      normal: at("normal"),
+      low: at("low"),
+    },
+    running: mine.filter((task) => task.state === "running").length,
+    scheduled: scheduled.length,
+    next_due_at: scheduled.length ? iso(due) : null,
+    dead: world.dead.filter((task) => task.queue === name).length,
+    oldest_ms: waiting.length ? Math.max(0, Math.round(Date.now() - oldest)) : null,
+    rates: world.rates(name),
+    workers: world.workers.filter((one) => one.facts.status === "active" && one.facts.queues.includes(name)).length,
+  };
+}
+
+export function overview(world: World): Overview {
+  const queues = QUEUES.map((name) => queueNow(world, name));
+  const workers = world.workers.map((one) => one.facts);
+  const rates: Rates = { enqueued: 0, completed: 0, retried: 0, dead: 0 };
+  const scale = 1 + world.storm / 3 / Math.max(1, world.rate);
+  for (const queue of queues) {
+    if (world.storm)
+      queue.rates = {
+        ...queue.rates,
+        enqueued: queue.rates.enqueued * scale,
+        completed: queue.rates.completed * scale,
+      };
+    for (const name of ["enqueued", "completed", "retried", "dead"] as const) rates[name] += queue.rates[name];
+  }
+  const sum = (name: "waiting" | "running" | "scheduled" | "dead") =>
+    queues.reduce((all, queue) => all + queue[name], 0);
+  const with_ = (status: string) => workers.filter((worker) => worker.status === status);
+  return {
+    at: iso(Date.now()),
+    rate_window_s: 10,
+    queues,
+    totals: {
+      waiting: sum("waiting"),
+      running: sum("running"),
+      scheduled: sum("scheduled"),
+      dead: sum("dead"),
+      rates,
+    },
+    workers: {
+      active: with_("active").length,
+      draining: with_("draining").length,
+      lost: with_("lost").length,
+      slots: with_("active").reduce((all, worker) => all + (worker.concurrency ?? 0), 0),
+      in_flight: with_("active").reduce((all, worker) => all + (worker.in_flight ?? 0), 0),
+    },
+  };
+}
 
 export const letterId = (task: FakeTask): string => `${task.queue}:${task.entry}`;
 

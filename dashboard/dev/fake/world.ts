@@ -1,41 +1,12 @@
-import type { Attempt, Event, Line, Queue, Rates, TaskDetail, Worker } from "../../src/api/schema.ts";
+import type { Attempt, Event, Line, Rates } from "../../src/api/schema.ts";
 import { KINDS, type Kind, QUEUES, traceback } from "./kinds.ts";
 import { Past } from "./past.ts";
 import { Random } from "./random.ts";
+import { type FakeTask, type FakeWorker, iso } from "./task.ts";
 
 const TICK_MS = 100;
 const HISTORY = 3000;
 const KEYS: Record<string, string> = { default: "buraq_tasks" };
-
-/** A task of the fake, with what the API does not show. */
-export interface FakeTask {
-  id: string;
-  kind: Kind;
-  queue: string;
-  payload: TaskDetail["payload"];
-  createdAt: number;
-  since: number;
-  attempt: number;
-  deaths: number;
-  attempts: Attempt[];
-  line: Line;
-  dueAt: number;
-  startedAt: number;
-  endsAt: number;
-  worker: string;
-  slot: number;
-  entry: string;
-  waited: number;
-  group: string;
-  state: TaskDetail["state"];
-}
-
-export interface FakeWorker {
-  facts: Worker;
-  diedAt: number;
-}
-
-export const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** A queue system that was never built: tasks come, wait, run, fail and die, in memory. */
 export class World {
@@ -106,40 +77,6 @@ export class World {
 
   rates(queue: string): Rates {
     return this.#rates.get(queue) ?? { enqueued: 0, completed: 0, retried: 0, dead: 0 };
-  }
-
-  count(queue: string, state: FakeTask["state"]): number {
-    let found = 0;
-    for (const task of this.tasks.values()) if (task.queue === queue && task.state === state) found++;
-    return found;
-  }
-
-  queue(name: string): Queue {
-    const mine = [...this.tasks.values()].filter((task) => task.queue === name);
-    const waiting = mine.filter((task) => task.state === "waiting");
-    const scheduled = mine.filter((task) => task.state === "scheduled");
-    const at = (line: Line) => waiting.filter((task) => task.line === line).length;
-    const oldest = waiting.reduce((min, task) => Math.min(min, task.since), Number.POSITIVE_INFINITY);
-    const due = scheduled.reduce((min, task) => Math.min(min, task.dueAt), Number.POSITIVE_INFINITY);
-    return {
-      name,
-      paused: this.paused.get(name) ?? null,
-      waiting: waiting.length,
-      waiting_by: {
-        suspects: at("suspects"),
-        front: at("front"),
-        high: at("high"),
-        normal: at("normal"),
-        low: at("low"),
-      },
-      running: mine.filter((task) => task.state === "running").length,
-      scheduled: scheduled.length,
-      next_due_at: scheduled.length ? iso(due) : null,
-      dead: this.dead.filter((task) => task.queue === name).length,
-      oldest_ms: waiting.length ? Math.max(0, Math.round(Date.now() - oldest)) : null,
-      rates: this.rates(name),
-      workers: this.workers.filter((one) => one.facts.status === "active" && one.facts.queues.includes(name)).length,
-    };
   }
 
   key(task: FakeTask): string {

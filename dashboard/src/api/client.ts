@@ -23,6 +23,9 @@ export class Problem extends Error {
   }
 }
 
+/** Whether the API said that there is no such thing, or no longer. */
+export const isGone = (error: Error | null): boolean => error instanceof Problem && error.status === 404;
+
 type Name = keyof Operations;
 type Values = Record<string, unknown>;
 
@@ -48,6 +51,7 @@ export function address<N extends Name>(name: N, ask: Pick<Ask<N>, "at" | "query
 
 /** Ask the API. Throws Problem for whatever is no answer, AbortError when `signal` says so. */
 export async function ask<N extends Name>(name: N, asked: Ask<N> = {}): Promise<Operations[N]["answer"]> {
+  const began = Date.now();
   const body = asked.rawBody ?? (asked.body === undefined ? undefined : JSON.stringify(asked.body));
   const response = await send(address(name, asked), {
     method: ROUTES[name][0],
@@ -56,7 +60,7 @@ export async function ask<N extends Name>(name: N, asked: Ask<N> = {}): Promise<
   });
   const answer = read(await response.text());
   if (!response.ok) throw problem(response.status, answer);
-  if (isObject(answer) && typeof answer.at === "string") heardTime(answer.at);
+  if (isObject(answer) && typeof answer.at === "string") heardTime(answer.at, began);
   return answer as Operations[N]["answer"]; // what the contract says, which a test on the other side holds
 }
 

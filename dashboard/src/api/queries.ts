@@ -17,9 +17,11 @@ import { complain, say } from "../ui/toast";
 import { type Ask, ask, Problem } from "./client";
 import type { Operations } from "./schema";
 
+/** What may mean that nothing can be read any more: the connection, a session that ended, Redis. */
+const DOUBTFUL: readonly number[] = [0, 401, 403, 503];
+
 function doubted(error: Error): void {
-  if (error instanceof Problem && (error.status === 0 || error.status === 503 || error.status === 401))
-    void link.doubt();
+  if (error instanceof Problem && DOUBTFUL.includes(error.status)) void link.doubt();
 }
 
 export const cache = new QueryClient({
@@ -62,7 +64,10 @@ export function useAsk<N extends Name>(
 
 type Lists = "listTasks" | "listDeadLetters" | "listAudit";
 
-/** A list, page after page. The pages that are there are asked again at the pace, as long as they are few. */
+/** So many pages of a list are asked again at its pace; of a longer one it is said how old it is. */
+export const FOLLOWED = 2;
+
+/** A list, page after page. */
 export function usePages<N extends Lists>(name: N, query: Operations[N]["query"], every?: number) {
   const pace = usePace(every);
   return useInfiniteQuery({
@@ -71,7 +76,7 @@ export function usePages<N extends Lists>(name: N, query: Operations[N]["query"]
       ask(name, { query: { ...query, ...(pageParam && { cursor: pageParam }) }, signal }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
-    refetchInterval: (asked) => ((asked.state.data?.pages.length ?? 0) <= 2 ? pace : false),
+    refetchInterval: (asked) => ((asked.state.data?.pages.length ?? 0) <= FOLLOWED ? pace : false),
   });
 }
 

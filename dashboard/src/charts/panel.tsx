@@ -1,7 +1,9 @@
 import "./charts.css";
 import { useState } from "react";
 import { useAsk } from "../api/queries";
-import { BoneRows, ProblemBox, Segmented } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Segmented } from "../ui/basics";
+import { Panel } from "../ui/panel";
 import { Latency } from "./latency";
 import { Throughput } from "./throughput";
 
@@ -30,40 +32,26 @@ export function Charts({ queue, compact = false }: { queue?: string; compact?: b
   );
   return (
     <div className={compact ? "charts" : "charts side-by-side"}>
-      <section className="panel chart" aria-label="Throughput">
-        <div className="panel-head">
-          <h2>Throughput</h2>
-          <div className="right">{choose}</div>
-        </div>
-        {stats ? <Throughput stats={stats} /> : <Waits error={asked.error} retry={asked.refetch} />}
-      </section>
-      <section className="panel chart" aria-label="Latency">
-        <div className="panel-head">
-          <h2>Latency</h2>
-          <div className="right">
-            <Segmented<"run_ms" | "wait_ms">
-              label="Which time"
-              value={span}
-              onChange={setSpan}
-              options={[
-                ["run_ms", "Run", "How long attempts ran"],
-                ["wait_ms", "Wait", "How long tasks waited in their stream"],
-              ]}
-            />
-          </div>
-        </div>
-        {stats ? <Latency stats={stats} span={span} /> : <Waits error={asked.error} retry={asked.refetch} />}
-      </section>
+      <Panel title="Throughput" kind="chart" right={choose}>
+        {stats ? <Throughput stats={stats} /> : <Unanswered asked={asked} rows={4} height={44} inside />}
+      </Panel>
+      <Panel
+        title="Latency"
+        kind="chart"
+        right={
+          <Segmented<"run_ms" | "wait_ms">
+            label="Which time"
+            value={span}
+            onChange={setSpan}
+            options={[
+              ["run_ms", "Run", "How long attempts ran"],
+              ["wait_ms", "Wait", "How long tasks waited in their stream"],
+            ]}
+          />
+        }
+      >
+        {stats ? <Latency stats={stats} span={span} /> : <Unanswered asked={asked} rows={4} height={44} inside />}
+      </Panel>
     </div>
-  );
-}
-
-function Waits({ error, retry }: { error: Error | null; retry: () => unknown }) {
-  return error ? (
-    <div className="panel-body">
-      <ProblemBox error={error} retry={() => void retry()} />
-    </div>
-  ) : (
-    <BoneRows rows={4} height={44} />
   );
 }

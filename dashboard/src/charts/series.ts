@@ -10,7 +10,7 @@ export function times(stats: Statistics): number[] {
 }
 
 export function stepName(stats: Statistics): string {
-  return stats.step_s === 60 ? "a minute" : `in ${stats.step_s / 60} minutes`;
+  return stats.step_s === 60 ? "a minute" : `${stats.step_s / 60} minutes`;
 }
 
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -47,16 +47,4 @@ export function axes(colour: Colour, values: (value: number) => string): uPlot.A
       values: (_, splits) => splits.map((value) => (value === null ? "" : values(value))),
     },
   ];
-}
-
-export function cursor(colour: Colour): uPlot.Cursor {
-  return {
-    y: false,
-    drag: { x: false, y: false },
-    points: {
-      size: 6,
-      stroke: (_, series) => colour(["", "muted", "muted", "muted", "muted"][series] || "muted"),
-      fill: () => colour("panel"),
-    },
-  };
 }

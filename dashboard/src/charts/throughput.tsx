@@ -30,7 +30,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
       <Readout
         when={
           at === null
-            ? `${stepName(stats)}, last ${stats.window}`
+            ? `in the last ${stats.window}, a bar ${stepName(stats)}`
             : `${stepTime(stats, step)}${step === last ? ", not full yet" : ""}`
         }
         values={[
@@ -46,7 +46,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
         data={data}
         build={build}
         onCursor={setAt}
-        label={`Tasks ${stepName(stats)} over the last ${stats.window}: ${whole(sum.completed)} completed, ${whole(sum.retried)} retried, ${whole(sum.dead)} dead, ${whole(sum.enqueued)} enqueued.`}
+        label={`Tasks over the last ${stats.window}, a bar ${stepName(stats)}: ${whole(sum.completed)} completed, ${whole(sum.retried)} retried, ${whole(sum.dead)} dead, ${whole(sum.enqueued)} enqueued.`}
       />
     </div>
   );

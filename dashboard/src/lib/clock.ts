@@ -5,11 +5,12 @@ import { Store, useStore } from "./store";
 let ahead = 0;
 const ticks = new Store(Math.floor(Date.now() / 1000));
 
-/** Note what the server's clock said just now. */
-export function heardTime(at: string): void {
-  const heard = Date.parse(at) - Date.now();
+/** Note what the server's clock said, at some time since `asked`, unix ms. */
+export function heardTime(at: string, asked = Date.now()): void {
+  const [heard, here] = [Date.parse(at), Date.now()];
+  if (Number.isNaN(heard)) return;
   // What an answer took on its way is no skew; small differences would make ages jump back and forth.
-  if (Number.isFinite(heard)) ahead = Math.abs(heard) < 2000 ? 0 : heard;
+  ahead = heard > asked - 2000 && heard < here + 2000 ? 0 : heard - here;
 }
 
 /** Now by the server's clock, unix ms. */

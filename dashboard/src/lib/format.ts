@@ -39,10 +39,10 @@ export function rate(value: number): string {
 /** 0.4 ms, 42 ms, 1.25 s, 2 m 5 s, 3 h 12 m, 4 d 2 h. */
 export function span(ms: number): string {
   if (ms < 1) return `${Number(ms.toFixed(1))} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 10) return `${Number(seconds.toFixed(2))} s`;
-  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 59.95) return `${Number(seconds.toFixed(1))} s`;
   return parts(Math.round(seconds));
 }
 

@@ -55,6 +55,13 @@ export function setQuery(changes: Values): void {
   hash.set(location.hash);
 }
 
+/** What a row does that goes somewhere wherever it is clicked. What stands in it to be clicked does its own. */
+export const goes =
+  (to: string) =>
+  ({ target }: { target: EventTarget }): void => {
+    if (!(target instanceof Element && target.closest("a, button"))) navigate(to);
+  };
+
 export function useRoute(): Route {
   const text = useStore(hash);
   return useMemo(() => parseHash(text), [text]);

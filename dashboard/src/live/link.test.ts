@@ -34,6 +34,7 @@ let link: LiveLink;
 /** Let the answer of a probe arrive. */
 const probed = () => vi.advanceTimersByTimeAsync(0);
 
+/** Break the stream that is open, and let what follows at once happen. */
 async function fail(): Promise<void> {
   world.last.heard.failed();
   await probed();
@@ -54,7 +55,7 @@ afterEach(() => {
 
 describe("a connection", () => {
   it("is live with the first thing that is heard, and says that it began", () => {
-    expect(link.state.get()).toEqual({ phase: "connecting" });
+    expect(link.state.get()).toEqual({ phase: "connecting", before: false });
 
     world.last.heard.message("message", "{}");
 
@@ -71,6 +72,18 @@ describe("a connection", () => {
     expect(link.state.get()).toEqual({ phase: "live" });
   });
 
+  it("that breaks as soon as it is there is not opened again and again", async () => {
+    for (let times = 0; times < 20; times++) {
+      world.last.heard.message("stats", "{}");
+      await fail();
+    }
+    expect(world.opened).toHaveLength(2);
+
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(world.opened).toHaveLength(3);
+    expect(link.state.get()).toEqual({ phase: "live" });
+  });
+
   it("that is silent for too long counts as broken", async () => {
     world.last.heard.message("stats", "{}");
     world.answer = "unreachable";
@@ -79,6 +92,16 @@ describe("a connection", () => {
 
     expect(link.state.get()).toMatchObject({ phase: "lost", tries: 1 });
     expect(world.opened[0]?.closed).toBe(true);
+  });
+
+  it("that never says a word is none: it asks instead, and tries again later", async () => {
+    await vi.advanceTimersByTimeAsync(12_000);
+
+    expect(link.state.get()).toEqual({ phase: "asking" });
+    expect(world.opened[0]?.closed).toBe(true);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(world.opened).toHaveLength(2);
+    expect(link.state.get()).toEqual({ phase: "asking" });
   });
 
   it("hears nothing more from a stream that was given up", async () => {
@@ -202,7 +225,7 @@ it("stops at a sign-in page, and starts from there", async () => {
 
   link.start();
 
-  expect(link.state.get()).toEqual({ phase: "connecting" });
+  expect(link.state.get()).toEqual({ phase: "connecting", before: false });
   expect(world.opened).toHaveLength(2);
 });
 
@@ -214,4 +237,25 @@ it("gives its connection back when it rests, and a late answer does not wake it"
 
   expect(link.state.get()).toEqual({ phase: "resting" });
   expect(world.opened.every((stream) => stream.closed)).toBe(true);
+});
+
+it("after a rest it begins anew and leaves what was shown", () => {
+  world.last.heard.message("stats", "{}");
+
+  link.rest();
+  link.start();
+
+  expect(link.state.get()).toEqual({ phase: "connecting", before: true });
+});
+
+it("rests at a sign-in page without leaving it, and shows nobody what was seen before", async () => {
+  world.last.heard.message("stats", "{}");
+  world.answer = "refused";
+  await fail();
+
+  link.rest();
+  expect(link.state.get()).toEqual({ phase: "refused" });
+
+  link.start();
+  expect(link.state.get()).toEqual({ phase: "connecting", before: false });
 });

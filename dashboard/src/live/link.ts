@@ -7,13 +7,14 @@ export const TRIES = 5;
 const WAITS_MS = [1000, 2000, 4000, 8000, 8000];
 const AWAY_MS = 2000; // between two questions whether Redis is back
 const ASKING_MS = 10_000; // between two tries to get a stream while the API is fine without one
+const CALM_MS = 2000; // between two streams at least, when each breaks as soon as it is there
 const SILENCE_MS = 12_000; // figures come each second, so this is a connection that is dead and does not know
 
 export type Link =
-  /** The first try. */
-  | { phase: "connecting" }
+  /** The first try, or the first one after a rest. */
+  | { phase: "connecting"; before: boolean }
   | { phase: "live" }
-  /** The API answers and has no room for a stream: views ask instead. */
+  /** The API answers and no stream comes, for want of room or held back on the way: views ask instead. */
   | { phase: "asking" }
   /** No connection: the n-th of five tries is next, or under way. */
   | { phase: "lost"; tries: number; before: boolean }
@@ -45,15 +46,16 @@ export interface World {
 
 /** Holds the stream, and finds out what is wrong when it breaks. */
 export class LiveLink {
-  readonly state = new Store<Link>({ phase: "connecting" });
+  readonly state = new Store<Link>({ phase: "connecting", before: false });
   #world: World;
   #hear: (kind: string, data: string) => void;
   #stream: Stream | null = null;
   #wanted: readonly string[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
-  #before = false; // whether it was ever there
+  #before = false; // whether it was there, so that there is something to show meanwhile
   #doubting = false;
+  #mended = Number.NEGATIVE_INFINITY; // when a stream that broke was opened again last
   #round = 0; // what a probe answers is old when this has moved on
 
   /** `hear` gets all frames, and one of the kind `open` each time the stream begins anew. */
@@ -66,7 +68,7 @@ export class LiveLink {
   start(): void {
     this.#settle();
     const { phase } = this.state.get();
-    if (phase === "resting" || phase === "refused") this.state.set({ phase: "connecting" });
+    if (phase === "resting" || phase === "refused") this.state.set({ phase: "connecting", before: this.#before });
     if (phase === "given-up") this.state.set({ phase: "lost", tries: 1, before: this.#before });
     this.#open();
   }
@@ -85,7 +87,8 @@ export class LiveLink {
   /** Hold no connection until `start`. */
   rest(): void {
     this.#settle();
-    this.state.set({ phase: "resting" });
+    // Where nothing may be read nothing is held, and somebody may be looking for the key.
+    if (this.state.get().phase !== "refused") this.state.set({ phase: "resting" });
   }
 
   /** Say which single events are wanted; the figures always come. */
@@ -109,11 +112,11 @@ export class LiveLink {
   #open(): void {
     let begun = false;
     const round = this.#round;
-    this.#listen();
+    this.#listen(false);
     this.#stream = this.#world.open(this.#wanted, {
       message: (kind, data) => {
         if (round !== this.#round) return;
-        this.#listen();
+        this.#listen(true);
         if (!begun) {
           begun = true;
           this.#before = true;
@@ -128,9 +131,10 @@ export class LiveLink {
     });
   }
 
-  #listen(): void {
+  /** A stream that never said a word was none: something in between may hold it back. */
+  #listen(begun: boolean): void {
     clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => void this.#failed(true), SILENCE_MS);
+    this.#watch = setTimeout(() => void this.#failed(begun), SILENCE_MS);
   }
 
   async #failed(wasOpen: boolean): Promise<void> {
@@ -151,17 +155,27 @@ export class LiveLink {
         this.#timer = setTimeout(() => void this.#failed(true), AWAY_MS);
         return;
       case "refused":
+        this.#before = false; // what was seen is not for whoever comes next
         this.state.set({ phase: "refused" });
         return;
       case "fine":
         // Another process answers, or Redis is back.
         if (wasOpen) {
-          this.#open();
+          this.#mend();
           return;
         }
+        this.#before = true;
         this.state.set({ phase: "asking" });
         this.#timer = setTimeout(() => this.#open(), ASKING_MS);
     }
+  }
+
+  /** At once, but not again and again: what breaks one may break all. */
+  #mend(): void {
+    const wait = this.#mended + CALM_MS - performance.now();
+    this.#mended = performance.now() + Math.max(0, wait);
+    if (wait > 0) this.#timer = setTimeout(() => this.#open(), wait);
+    else this.#open();
   }
 
   #lost(): void {

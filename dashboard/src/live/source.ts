@@ -10,13 +10,13 @@ import { type Health, type Heard, LiveLink, type Stream } from "./link";
 
 const EVENTS_A_SECOND = 500; // more than that nobody can read, and a browser need not carry
 const HIDDEN_MS = 15_000; // after which a hidden tab gives its connection back: a browser has six for each server
-const SAMPLES = 90;
+const TRAIL_MS = 60_000;
 
 export type Arrival = Event | { skipped: number | null };
 
 /** The newest figures; null until the first come. */
 export const overview = new Store<Overview | null>(null);
-/** The last figures, one a second, the newest last. */
+/** The figures of the last minute, the newest last. */
 export const trail = new Store<readonly Overview[]>([]);
 
 const listeners = new Map<(arrived: Arrival[]) => void, readonly string[]>();
@@ -31,7 +31,8 @@ export const link = new LiveLink({ open, health }, hear);
 export function figures(fresh: Overview): void {
   heardTime(fresh.at);
   overview.set(fresh);
-  trail.update((old) => [...old.slice(1 - SAMPLES), fresh]);
+  const since = Date.parse(fresh.at) - TRAIL_MS;
+  trail.update((old) => [...old.filter((one) => Date.parse(one.at) > since), fresh]);
 }
 
 /** Hear single events of `types`, merged by frame, until the returned function is called. */

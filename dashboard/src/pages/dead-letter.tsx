@@ -1,12 +1,14 @@
-import { Problem } from "../api/client";
+import { isGone } from "../api/client";
 import { useAsk } from "../api/queries";
 import type { DeadLetterDetail } from "../api/schema";
 import { whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
-import { BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Empty, Id, StateWord } from "../ui/basics";
 import { Block } from "../ui/code";
 import { FactsPanel, when } from "../ui/facts";
+import { Panel } from "../ui/panel";
 import { LetterActions } from "./letter-actions";
 import { Attempts, common, PayloadPanel, Timeline } from "./parts";
 import { REASONS } from "./reasons";
@@ -16,16 +18,8 @@ export function DeadLetterPage({ id }: { id: string }) {
   const session = useSession();
   const asked = useAsk("getDeadLetter", { at: { id } }, { every: 5000 });
   const letter = asked.data;
-  if (!letter) {
-    if (asked.error instanceof Problem && asked.error.status === 404) return <Gone />;
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
-  }
-  const gone = asked.error instanceof Problem && asked.error.status === 404;
+  const gone = isGone(asked.error);
+  if (!letter) return gone ? <Gone /> : <Unanswered asked={asked} />;
   return (
     <>
       <div className="detail-head">
@@ -45,14 +39,11 @@ export function DeadLetterPage({ id }: { id: string }) {
       <div className="columns two-one">
         <div className="stack">
           {letter.raw !== null && (
-            <section className="panel" aria-label="Entry">
-              <div className="panel-head">
-                <h2>The entry as it is</h2>
-              </div>
+            <Panel title="The entry as it is" label="Entry">
               <div className="panel-body">
                 <Block text={letter.raw} label="entry" wrap />
               </div>
-            </section>
+            </Panel>
           )}
           {letter.attempts.length > 0 ? (
             <Attempts attempts={letter.attempts} leftOut={letter.attempts_left_out} />
@@ -85,15 +76,12 @@ function Gone() {
 
 function LastError({ letter }: { letter: DeadLetterDetail }) {
   return (
-    <section className="panel" aria-label="Error">
-      <div className="panel-head">
-        <h2>Last error</h2>
-      </div>
+    <Panel title="Last error" label="Error">
       <div className="panel-body attempt-error">
         <p>{letter.error}</p>
         {letter.traceback && <Block text={letter.traceback} label="traceback" />}
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -106,7 +94,7 @@ function Facts({ letter }: { letter: DeadLetterDetail }) {
         ...common(letter),
         ["Attempts", `${letter.attempt} of ${letter.max_retries + 1}`],
         letter.deaths > 0 && ["Deaths", whole(letter.deaths)],
-        [
+        letter.group !== "" && [
           "Like it",
           <a key="like" className="link" href={href(["dead-letters"], { group: letter.group })}>
             Same type and error

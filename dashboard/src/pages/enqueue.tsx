@@ -5,7 +5,8 @@ import { objectProblem } from "../lib/json";
 import { href } from "../lib/router";
 import { useSelected } from "../lib/store";
 import { overview } from "../live/source";
-import { Dialog } from "../ui/dialog";
+import { ActionDialog } from "../ui/dialog";
+import { PayloadField } from "./payload-field";
 
 /** What the body of the request says; the payload goes as it was written, so that no number in it changes. */
 export function enqueueBody(fields: {
@@ -41,25 +42,17 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
       href(["tasks", id], { queue }),
     ];
   });
-  const problem = objectProblem(fields.payload);
-  const wrong = (field: string) =>
-    act.error instanceof Problem && act.error.field === field ? act.error.message : null;
+  const problem = objectProblem(fields.payload.trim() || "{}");
+  const wrongType = act.error instanceof Problem && act.error.field === "type" ? act.error.message : null;
   const known = types.data?.types.some((one) => one.type === fields.type);
   return (
-    <Dialog
+    <ActionDialog
       title="Enqueue a task"
+      action="Enqueue"
+      busy={problem !== null || !fields.type || act.isPending}
+      error={wrongType ? null : act.error}
       onClose={onClose}
-      onSubmit={() => !problem && fields.type && act.mutate({ rawBody: enqueueBody(fields) })}
-      foot={
-        <>
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={Boolean(problem) || !fields.type || act.isPending}>
-            Enqueue
-          </button>
-        </>
-      }
+      onAct={() => act.mutate({ rawBody: enqueueBody(fields) })}
     >
       <label className="field">
         <span>Task type</span>
@@ -70,9 +63,13 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
           onChange={change("type")}
           autoComplete="off"
           spellCheck={false}
-          aria-invalid={Boolean(wrong("type"))}
+          aria-invalid={wrongType !== null}
         />
-        {wrong("type") && <span className="wrong">{wrong("type")}</span>}
+        {wrongType && (
+          <span className="wrong" role="alert">
+            {wrongType}
+          </span>
+        )}
         {fields.type && types.data && !known && <span className="hint">No live worker process knows this type.</span>}
         <datalist id={list}>
           {types.data?.types.map((one) => (
@@ -80,22 +77,13 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
           ))}
         </datalist>
       </label>
-      <label className="field">
-        <span>Payload</span>
-        <textarea
-          className="input"
-          rows={7}
-          value={fields.payload}
-          onChange={change("payload")}
-          spellCheck={false}
-          aria-invalid={Boolean(problem)}
-        />
-        {problem ? (
-          <span className="wrong">{problem}</span>
-        ) : (
-          <span className="hint">The arguments of the task function, by name.</span>
-        )}
-      </label>
+      <PayloadField
+        text={fields.payload}
+        problem={problem}
+        rows={7}
+        hint="The arguments of the task function, by name."
+        onChange={(payload) => setFields((old) => ({ ...old, payload }))}
+      />
       <div className="field-row">
         <label className="field">
           <span>Queue</span>
@@ -126,6 +114,6 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
           />
         </label>
       </div>
-    </Dialog>
+    </ActionDialog>
   );
 }

@@ -1,15 +1,16 @@
 import { useState } from "react";
-import { Problem } from "../api/client";
 import { useAct } from "../api/queries";
 import { objectProblem, printJson } from "../lib/json";
 import { href, navigate } from "../lib/router";
-import { Confirm, Dialog } from "../ui/dialog";
+import { ActionDialog } from "../ui/dialog";
 import { Icon } from "../ui/icon";
+import { PayloadField } from "./payload-field";
 
 /** What can be done about one dead letter: retry it as it is or changed, or delete it. */
 export function LetterActions({ id, payload, readable }: { id: string; payload: unknown; readable: boolean }) {
   const [asking, setAsking] = useState<"edit" | "delete" | null>(null);
   const retry = useAct("replayDeadLetter", (task) => {
+    setAsking(null);
     navigate(href(["tasks", task.id], { queue: task.queue }));
     return task.known_type
       ? "Back in its queue, with all retries"
@@ -33,7 +34,14 @@ export function LetterActions({ id, payload, readable }: { id: string; payload: 
             <Icon name="retry" size={14} />
             Retry
           </button>
-          <button type="button" className="button" onClick={() => setAsking("edit")}>
+          <button
+            type="button"
+            className="button"
+            onClick={() => {
+              retry.reset(); // an error of before is not one of what will be written
+              setAsking("edit");
+            }}
+          >
             <Icon name="edit" size={14} />
             Edit and retry
           </button>
@@ -53,19 +61,19 @@ export function LetterActions({ id, payload, readable }: { id: string; payload: 
         />
       )}
       {asking === "delete" && (
-        <Confirm
+        <ActionDialog
           title="Delete this dead letter?"
           action="Delete"
           danger
           busy={drop.isPending}
           onClose={close}
-          onConfirm={() => {
+          onAct={() => {
             drop.mutate({ at: { id } });
             close();
           }}
         >
           <p>The task and its payload are gone for good. The history remembers that it died.</p>
-        </Confirm>
+        </ActionDialog>
       )}
     </>
   );
@@ -85,47 +93,25 @@ function EditDialog({
   onClose: () => void;
 }) {
   const [text, setText] = useState(() => printJson(payload));
-  const problem = objectProblem(text) ?? (error instanceof Problem && error.status === 422 ? error.message : null);
-  const wrong = objectProblem(text) !== null;
+  const problem = objectProblem(text);
   const hidden = text.includes('"[redacted]"');
   return (
-    <Dialog
+    <ActionDialog
       title="Edit and retry"
+      action="Retry with this payload"
       wide
+      busy={problem !== null || busy}
+      error={error}
       onClose={onClose}
-      onSubmit={() => !wrong && onSubmit(text)}
-      foot={
-        <>
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={wrong || busy}>
-            Retry with this payload
-          </button>
-        </>
-      }
+      onAct={() => onSubmit(text)}
     >
-      <label className="field">
-        <span>Payload</span>
-        <textarea
-          className="input"
-          rows={Math.min(22, Math.max(8, text.split("\n").length + 1))}
-          value={text}
-          spellCheck={false}
-          aria-invalid={problem !== null}
-          onChange={(event) => setText(event.target.value)}
-        />
-        {problem && (
-          <span className="wrong" role="alert">
-            {problem}
-          </span>
-        )}
-        {hidden && (
-          <span className="hint">
-            What reads [redacted] keeps its stored value, unless you write something else there.
-          </span>
-        )}
-      </label>
-    </Dialog>
+      <PayloadField
+        text={text}
+        problem={problem}
+        rows={Math.min(22, Math.max(8, text.split("\n").length + 1))}
+        hint={hidden && "What reads [redacted] keeps its stored value, unless you write something else there."}
+        onChange={setText}
+      />
+    </ActionDialog>
   );
 }

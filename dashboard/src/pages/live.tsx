@@ -139,8 +139,11 @@ function LogLine({ line }: { line: Line }) {
     );
   }
   const { event } = line;
+  const { queue } = event;
+  // What cannot be read has no id; it is among the dead letters.
+  const to = event.task_id ? href(["tasks", event.task_id], { queue }) : href(["dead-letters"], { queue });
   return (
-    <a className="log-line" href={href(["tasks", event.task_id], { queue: event.queue })} data-row>
+    <a className="log-line" href={to} data-row>
       <Moment at={line.at} />
       <span className={`tone-${TONES[event.type]} toned log-type`}>{event.type}</span>
       <span className="cut">{event.task_type ?? ""}</span>
@@ -159,7 +162,8 @@ function Silence({ filtered }: { filtered: boolean }) {
   if (phase === "asking")
     return (
       <Empty title="No stream">
-        The API has no room for one more event stream, so there are no single events. The other views ask instead.
+        No event stream comes: the API has no room for one more, or something on the way holds it back. The other views
+        ask instead.
       </Empty>
     );
   if (phase === "resting") return <Empty title="Stopped">Press p to follow again.</Empty>;

@@ -7,6 +7,7 @@ import { Ago, CopyButton } from "../ui/basics";
 import { Block, Json } from "../ui/code";
 import { type Fact, when } from "../ui/facts";
 import { Icon, type IconName } from "../ui/icon";
+import { Panel } from "../ui/panel";
 
 const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word: string }> = {
   running: { tone: "running", icon: "half", word: "running" },
@@ -20,16 +21,13 @@ const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word:
 export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; leftOut: number }) {
   const first = attempts.findIndex((attempt) => attempt.error);
   return (
-    <section className="panel" aria-label="Attempts">
-      <div className="panel-head">
-        <h2>Attempts</h2>
-        <span className="faint">{attempts.length + leftOut || ""}</span>
-      </div>
+    <Panel title="Attempts" aside={<span className="faint">{attempts.length + leftOut || ""}</span>}>
       {attempts.length === 0 && <p className="panel-body muted">It has not run yet.</p>}
       <ol>
         {attempts.map((attempt, n) => (
           <AttemptRow
-            key={`${attempt.number}/${attempt.outcome}/${attempt.started_at}`}
+            // biome-ignore lint/suspicious/noArrayIndexKey: counted from the oldest, none changes its place
+            key={`${leftOut + attempts.length - n}/${attempt.outcome}`}
             attempt={attempt}
             open={n === first}
           />
@@ -40,7 +38,7 @@ export function Attempts({ attempts, leftOut }: { attempts: readonly Attempt[]; 
           The last {attempts.length} are kept; {leftOut} older ones are not.
         </p>
       )}
-    </section>
+    </Panel>
   );
 }
 
@@ -96,25 +94,33 @@ export function PayloadPanel({
   payload,
   redacted,
   title = "Payload",
+  leftOut = false,
 }: {
   payload: unknown;
   redacted: readonly string[];
   title?: string;
+  /** Whether the history has no copy of it, because it was too large. */
+  leftOut?: boolean;
 }) {
   return (
-    <section className="panel" aria-label={title}>
-      <div className="panel-head">
-        <h2>{title}</h2>
-        {redacted.length > 0 && (
+    <Panel
+      title={title}
+      aside={
+        redacted.length > 0 && (
           <span className="chip tone tone-waiting" title={redacted.join(", ")}>
             {redacted.length} hidden
           </span>
+        )
+      }
+    >
+      <div className="panel-body">
+        {leftOut ? (
+          <p className="muted">It has more than 4 KiB, of which the history keeps no copy.</p>
+        ) : (
+          <Json value={payload} label={title.toLowerCase()} />
         )}
       </div>
-      <div className="panel-body">
-        <Json value={payload} label={title.toLowerCase()} />
-      </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -154,10 +160,7 @@ export interface Step {
 /** What happened, from the top down, with the time that each step took. */
 export function Timeline({ steps }: { steps: readonly Step[] }) {
   return (
-    <section className="panel" aria-label="Timeline">
-      <div className="panel-head">
-        <h2>Timeline</h2>
-      </div>
+    <Panel title="Timeline">
       <ol className="panel-body timeline">
         {steps.map((step) => (
           <li key={step.key} className={`tone-${step.tone}`}>
@@ -175,6 +178,6 @@ export function Timeline({ steps }: { steps: readonly Step[] }) {
           </li>
         ))}
       </ol>
-    </section>
+    </Panel>
   );
 }

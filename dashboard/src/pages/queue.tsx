@@ -6,7 +6,9 @@ import { age, rate, whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useStore } from "../lib/store";
 import { overview } from "../live/source";
-import { Ago, BoneRows, Meter, Notice, ProblemBox } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Ago, Meter, Notice } from "../ui/basics";
+import { Panel } from "../ui/panel";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -21,14 +23,7 @@ export function QueuePage({ name }: { name: string }) {
   const live = useStore(overview)?.queues.find((queue) => queue.name === name);
   const asked = useAsk("getQueue", { at: { queue: name } }, { enabled: !live });
   const queue = live ?? asked.data;
-  if (!queue) {
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
-  }
+  if (!queue) return <Unanswered asked={asked} />;
   return (
     <>
       {queue.paused && (
@@ -44,10 +39,7 @@ export function QueuePage({ name }: { name: string }) {
       )}
       <div className="columns two-one">
         <Numbers queue={queue} />
-        <section className="panel">
-          <div className="panel-head">
-            <h2>What waits, by line</h2>
-          </div>
+        <Panel title="What waits, by line">
           <dl className="panel-body lines">
             {LINES.map(([line, label, what]) => (
               <div key={line} className="row">
@@ -60,7 +52,7 @@ export function QueuePage({ name }: { name: string }) {
               </div>
             ))}
           </dl>
-        </section>
+        </Panel>
       </div>
       <Charts queue={name} />
     </>
@@ -71,13 +63,7 @@ function Numbers({ queue }: { queue: Queue }) {
   const left = drain(queue);
   const to = (state: string) => href(["tasks"], { state, queue: queue.name });
   return (
-    <section className="panel">
-      <div className="panel-head">
-        <h2>Now</h2>
-        <div className="right">
-          <PauseButton queue={queue} />
-        </div>
-      </div>
+    <Panel title="Now" right={<PauseButton queue={queue} />}>
       <dl className="panel-body facts figures">
         <dt>Waiting</dt>
         <dd>
@@ -100,7 +86,7 @@ function Numbers({ queue }: { queue: Queue }) {
           </a>
           {queue.next_due_at && (
             <span className="muted">
-              , next <Ago at={queue.next_due_at} />
+              , the first <Ago at={queue.next_due_at} suffix />
             </span>
           )}
         </dd>
@@ -119,6 +105,6 @@ function Numbers({ queue }: { queue: Queue }) {
         <dt>Workers</dt>
         <dd>{queue.workers || "none"}</dd>
       </dl>
-    </section>
+    </Panel>
   );
 }

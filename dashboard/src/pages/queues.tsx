@@ -1,11 +1,12 @@
 import { useAct, useAsk } from "../api/queries";
 import type { Overview, Queue } from "../api/schema";
 import { age, rate, short, whole } from "../lib/format";
-import { href, navigate } from "../lib/router";
+import { goes, href } from "../lib/router";
 import { useStore } from "../lib/store";
 import { overview, trail } from "../live/source";
 import { useSession } from "../session";
-import { Ago, BoneRows, Empty, ProblemBox } from "../ui/basics";
+import { Unanswered } from "../ui/asked";
+import { Ago, Empty } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Sparkline } from "../ui/sparkline";
 
@@ -27,10 +28,7 @@ export function PauseButton({ queue }: { queue: Queue }) {
       className="button small"
       disabled={act.isPending}
       aria-label={`${queue.paused ? "Resume" : "Pause"} ${queue.name}`}
-      onClick={(event) => {
-        event.stopPropagation();
-        act.mutate({ at: { queue: queue.name } });
-      }}
+      onClick={() => act.mutate({ at: { queue: queue.name } })}
     >
       <Icon name={queue.paused ? "play" : "pause"} size={14} />
       <span className="wide-only">{queue.paused ? "Resume" : "Pause"}</span>
@@ -43,13 +41,7 @@ export function Queues() {
   const past = useStore(trail);
   const asked = useAsk("listQueues", {}, { enabled: !now });
   const queues = now?.queues ?? asked.data?.queues;
-  if (asked.error && !queues) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-  if (!queues)
-    return (
-      <div className="panel">
-        <BoneRows rows={4} />
-      </div>
-    );
+  if (!queues) return <Unanswered asked={asked} rows={4} />;
   if (queues.length === 0)
     return (
       <Empty title="No queue yet" command="buraq demo">
@@ -94,7 +86,7 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
   const left = drain(queue);
   const to = href(["queues", queue.name]);
   return (
-    <tr className="goes" onClick={() => navigate(to)}>
+    <tr className="goes" onClick={goes(to)}>
       <td>
         <span className="row">
           <a href={to} data-row className="link">
@@ -116,11 +108,7 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
       <td className="number wide-only">{whole(queue.scheduled)}</td>
       <td className="number">
         {queue.dead ? (
-          <a
-            className="tone-dead toned"
-            href={href(["dead-letters"], { queue: queue.name })}
-            onClick={(event) => event.stopPropagation()}
-          >
+          <a className="tone-dead toned" href={href(["dead-letters"], { queue: queue.name })}>
             {whole(queue.dead)}
           </a>
         ) : (

@@ -1,12 +1,13 @@
 import { useState } from "react";
-import { Problem } from "../api/client";
+import { isGone } from "../api/client";
 import { useAct, useAsk } from "../api/queries";
 import type { TaskDetail } from "../api/schema";
 import { span, whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
-import { Ago, BoneRows, Empty, Id, ProblemBox, StateWord } from "../ui/basics";
-import { Confirm } from "../ui/dialog";
+import { Unanswered } from "../ui/asked";
+import { Ago, Empty, Id, Notice, StateWord } from "../ui/basics";
+import { ActionDialog } from "../ui/dialog";
 import { FactsPanel } from "../ui/facts";
 import { LetterActions } from "./letter-actions";
 import { Attempts, common, PayloadPanel, Timeline } from "./parts";
@@ -15,29 +16,26 @@ import { steps } from "./timeline";
 export function TaskPage({ id, queue }: { id: string; queue: string | null }) {
   const asked = useAsk("getTask", { at: { id }, query: queue ? { queue } : {} }, { every: 2000 });
   const task = asked.data;
-  if (!task) {
-    if (asked.error instanceof Problem && asked.error.status === 404) return <Unknown id={id} />;
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
-  }
+  const gone = isGone(asked.error);
+  if (!task) return gone ? <Unknown id={id} /> : <Unanswered asked={asked} />;
   return (
     <>
+      {gone && (
+        <Notice>
+          It has ended, or was taken away, and nothing keeps it any longer: this is what was last known. Completed tasks
+          are kept as long as the history reaches, and where many complete at once a sample of them.
+        </Notice>
+      )}
       <div className="detail-head">
         <StateWord state={task.state} />
         <h2>{task.type}</h2>
         <Id id={task.id} whole />
-        <div className="row push">
-          <Actions task={task} />
-        </div>
+        <div className="row push">{!gone && <Actions task={task} />}</div>
       </div>
       <div className="columns two-one">
         <div className="stack">
           <Attempts attempts={task.attempts} leftOut={task.attempts_left_out} />
-          <PayloadPanel payload={task.payload} redacted={task.redacted} />
+          <PayloadPanel payload={task.payload} redacted={task.redacted} leftOut={task.payload_left_out ?? false} />
           {task.has_result && <PayloadPanel title="Result" payload={task.result} redacted={[]} />}
         </div>
         <div className="stack">
@@ -75,13 +73,13 @@ function Actions({ task }: { task: TaskDetail }) {
         Cancel task
       </button>
       {asking && (
-        <Confirm
+        <ActionDialog
           title="Cancel this task?"
           action="Cancel task"
           danger
           busy={cancel.isPending}
           onClose={() => setAsking(false)}
-          onConfirm={() => {
+          onAct={() => {
             cancel.mutate({ at: { id: task.id }, query: { queue: task.queue } });
             setAsking(false);
           }}
@@ -90,7 +88,7 @@ function Actions({ task }: { task: TaskDetail }) {
             <strong>{task.type}</strong> is taken out of {task.queue} and does not run. Its idempotency key is free
             again.
           </p>
-        </Confirm>
+        </ActionDialog>
       )}
     </>
   );
@@ -101,7 +99,7 @@ function Facts({ task }: { task: TaskDetail }) {
     <FactsPanel
       facts={[
         ...common(task),
-        task.due_at !== null && ["Due", <Ago key="due" at={task.due_at} />],
+        task.due_at !== null && ["Due", <Ago key="due" at={task.due_at} suffix />],
         task.worker !== null && [
           "Worker",
           <a key="worker" className="link" href={href(["workers", task.worker])}>

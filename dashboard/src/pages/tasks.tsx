@@ -1,15 +1,17 @@
 import "./tasks.css";
-import { lazy, Suspense, useId, useState } from "react";
+import { lazy, Suspense, useEffect, useId, useState } from "react";
 import { useAsk, usePages } from "../api/queries";
-import type { History, State, TaskPage, TaskSummary } from "../api/schema";
+import type { History, State, TaskSummary } from "../api/schema";
 import { short, shortId, whole } from "../lib/format";
 import { href, setQuery } from "../lib/router";
-import { useSelected } from "../lib/store";
+import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { useSession } from "../session";
-import { Ago, BoneRows, Empty, ProblemBox, Span, StateWord, stateLabel } from "../ui/basics";
+import { PagesFoot, Unanswered } from "../ui/asked";
+import { Ago, Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Rows } from "../ui/rows";
+import { QueueSelect } from "./queue-select";
 
 const EnqueueDialog = lazy(() => import("./enqueue").then((part) => ({ default: part.EnqueueDialog })));
 
@@ -26,7 +28,7 @@ export function Tasks({ query }: { query: URLSearchParams }) {
   const session = useSession();
   return (
     <div className="tasks">
-      <Rail state={state} queue={queue} />
+      <Rail state={state} queue={queue} type={type} />
       <section className="panel tasks-list" aria-label={`${stateLabel(state)} tasks`}>
         <div className="panel-head">
           <Filters queue={queue} type={type} worker={worker} />
@@ -50,11 +52,11 @@ export function Tasks({ query }: { query: URLSearchParams }) {
   );
 }
 
-function Rail({ state, queue }: { state: State; queue: string }) {
-  const now = useSelected(overview, (one) => one);
+function Rail({ state, queue, type }: { state: State; queue: string; type: string }) {
+  const now = useStore(overview);
   const counts = queue ? now?.queues.find((one) => one.name === queue) : now?.totals;
   const link = (one: State, count: number | null) => (
-    <a key={one} href={href(["tasks"], { state: one, queue })} aria-current={one === state ? "page" : undefined}>
+    <a key={one} href={href(["tasks"], { state: one, queue, type })} aria-current={one === state ? "page" : undefined}>
       <StateWord state={one} />
       {count !== null && (
         <span className="numbers" title={whole(count)}>
@@ -74,44 +76,10 @@ function Rail({ state, queue }: { state: State; queue: string }) {
 }
 
 function Filters({ queue, type, worker }: { queue: string; type: string; worker: string }) {
-  const now = useSelected(overview, (one) => one?.queues);
-  const types = useAsk("listTaskTypes");
-  const list = useId();
   return (
     <div className="row wrap filters">
-      <select
-        className="input small"
-        aria-label="Queue"
-        value={queue}
-        onChange={(event) => setQuery({ queue: event.target.value })}
-      >
-        <option value="">All queues</option>
-        {now?.map((one) => (
-          <option key={one.name}>{one.name}</option>
-        ))}
-        {queue && !now?.some((one) => one.name === queue) && <option>{queue}</option>}
-      </select>
-      <input
-        key={type}
-        className="input small"
-        type="search"
-        list={list}
-        defaultValue={type}
-        placeholder="Task type"
-        aria-label="Task type"
-        autoComplete="off"
-        spellCheck={false}
-        onChange={(event) => {
-          const text = event.target.value;
-          if (!text || types.data?.types.some((one) => one.type === text)) setQuery({ type: text });
-        }}
-        onKeyDown={(event) => event.key === "Enter" && setQuery({ type: event.currentTarget.value.trim() })}
-      />
-      <datalist id={list}>
-        {types.data?.types.map((one) => (
-          <option key={one.type} value={one.type} />
-        ))}
-      </datalist>
+      <QueueSelect queue={queue} onChange={(chosen) => setQuery({ queue: chosen })} />
+      <TypeFilter type={type} />
       {worker && (
         <button type="button" className="chip" onClick={() => setQuery({ worker: null })} title="Take this filter off">
           on {shortId(worker)}
@@ -131,17 +99,43 @@ function Filters({ queue, type, worker }: { queue: string; type: string; worker:
   );
 }
 
+/** Filters as soon as a known type or none is written; any other one when Enter says that it is whole. */
+function TypeFilter({ type }: { type: string }) {
+  const types = useAsk("listTaskTypes");
+  const list = useId();
+  const [text, setText] = useState(type);
+  useEffect(() => setText(type), [type]);
+  const write = (written: string) => {
+    setText(written);
+    if (!written || types.data?.types.some((one) => one.type === written)) setQuery({ type: written });
+  };
+  return (
+    <>
+      <input
+        className="input small"
+        type="search"
+        list={list}
+        value={text}
+        placeholder="Task type"
+        aria-label="Task type"
+        autoComplete="off"
+        spellCheck={false}
+        onChange={(event) => write(event.target.value)}
+        onKeyDown={(event) => event.key === "Enter" && setQuery({ type: text.trim() })}
+      />
+      <datalist id={list}>
+        {types.data?.types.map((one) => (
+          <option key={one.type} value={one.type} />
+        ))}
+      </datalist>
+    </>
+  );
+}
+
 function List({ state, queue, type, worker }: { state: State; queue: string; type: string; worker: string }) {
   const query = { state, ...(queue && { queue }), ...(type && { type }), ...(worker && { worker }) };
   const asked = usePages("listTasks", query, 2000);
-  if (asked.error && !asked.data) {
-    return (
-      <div className="panel-body">
-        <ProblemBox error={asked.error} retry={() => void asked.refetch()} />
-      </div>
-    );
-  }
-  if (!asked.data) return <BoneRows rows={14} />;
+  if (!asked.data) return <Unanswered asked={asked} rows={14} inside />;
   const pages = asked.data.pages;
   const items = pages.flatMap((page) => page.items);
   const filtered = Boolean(type || worker);
@@ -163,14 +157,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
       ) : (
         !asked.hasNextPage && <Nothing state={state} filtered={Boolean(filtered || queue)} />
       )}
-      <Foot
-        pages={pages}
-        found={items.length}
-        filtered={filtered}
-        more={asked.hasNextPage}
-        busy={asked.isFetchingNextPage}
-        next={() => void asked.fetchNextPage()}
-      />
+      <PagesFoot asked={asked} filtered={filtered} />
     </>
   );
 }
@@ -262,7 +249,7 @@ function Row({ task, state }: { task: TaskSummary; state: State }) {
         </span>
       )}
       <span className="task-at number numbers cut">
-        <Ago at={state === "scheduled" ? task.due_at : task.since} />
+        {state === "scheduled" ? <Ago at={task.due_at} suffix /> : <Ago at={task.since} />}
       </span>
       <span className="task-more cut faint">{hasError(state) ? task.error : <code>{task.payload_preview}</code>}</span>
     </a>
@@ -301,44 +288,5 @@ function Nothing({ state, filtered }: { state: State; filtered: boolean }) {
     <Empty title={title} {...(command && { command })}>
       {text}
     </Empty>
-  );
-}
-
-function Foot({
-  pages,
-  found,
-  filtered,
-  more,
-  busy,
-  next,
-}: {
-  pages: readonly TaskPage[];
-  found: number;
-  filtered: boolean;
-  more: boolean;
-  busy: boolean;
-  next: () => void;
-}) {
-  const total = pages[0]?.total ?? null;
-  const looked = pages.reduce((sum, page) => sum + page.scanned, 0);
-  return (
-    <div className="panel-foot numbers">
-      {filtered ? (
-        <span>
-          {whole(found)} found in {whole(looked)}
-          {total !== null && ` of ${whole(total)}`} looked at
-        </span>
-      ) : (
-        <span>
-          {whole(found)}
-          {total !== null && ` of ${whole(Math.max(total, found))}`}
-        </span>
-      )}
-      {more && (
-        <button type="button" className="button small" disabled={busy} onClick={next}>
-          {busy ? "Looking…" : filtered ? "Look further" : "More"}
-        </button>
-      )}
-    </div>
   );
 }

@@ -1,35 +1,30 @@
 import "./detail.css";
-import { Problem } from "../api/client";
+import { isGone } from "../api/client";
 import { useAsk, usePages } from "../api/queries";
 import type { Worker } from "../api/schema";
 import { bytes, rate, shortId, span } from "../lib/format";
 import { href } from "../lib/router";
-import { Ago, BoneRows, Empty, Id, Maybe, ProblemBox } from "../ui/basics";
+import { PagesFoot, Unanswered } from "../ui/asked";
+import { Ago, Empty, Id, Maybe } from "../ui/basics";
 import { FactsPanel, when } from "../ui/facts";
+import { Panel } from "../ui/panel";
 import { Slots, WorkerStatus } from "./workers";
 
 export function WorkerPage({ id }: { id: string }) {
   const asked = useAsk("getWorker", { at: { id } }, { every: 2000 });
   const worker = asked.data;
-  if (!worker || (asked.error instanceof Problem && asked.error.status === 404)) {
-    if (asked.error instanceof Problem && asked.error.status === 404) {
-      return (
-        <div className="panel">
-          <Empty title="There is no such worker process">
-            <code>{id}</code>
-            <br />
-            It ended, or was lost some minutes ago: its tasks run elsewhere.
-          </Empty>
-        </div>
-      );
-    }
-    if (asked.error) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
+  if (isGone(asked.error)) {
     return (
       <div className="panel">
-        <BoneRows />
+        <Empty title="There is no such worker process">
+          <code>{id}</code>
+          <br />
+          It ended, or was lost some minutes ago: its tasks run elsewhere.
+        </Empty>
       </div>
     );
   }
+  if (!worker) return <Unanswered asked={asked} />;
   return (
     <>
       <div className="detail-head">
@@ -48,17 +43,9 @@ function InFlight({ id }: { id: string }) {
   const asked = usePages("listTasks", { state: "running", worker: id, limit: 100 }, 2000);
   const items = asked.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <section className="panel" aria-label="Tasks that run here">
-      <div className="panel-head">
-        <h2>Running here</h2>
-        {asked.data && <span className="faint">{items.length}</span>}
-      </div>
-      {asked.error && !asked.data ? (
-        <div className="panel-body">
-          <ProblemBox error={asked.error} retry={() => void asked.refetch()} />
-        </div>
-      ) : !asked.data ? (
-        <BoneRows rows={5} />
+    <Panel title="Running here" label="Tasks that run here">
+      {!asked.data ? (
+        <Unanswered asked={asked} rows={5} inside />
       ) : items.length === 0 && !asked.hasNextPage ? (
         <Empty title="It runs nothing">Its slots are free.</Empty>
       ) : (
@@ -95,19 +82,8 @@ function InFlight({ id }: { id: string }) {
           </table>
         </div>
       )}
-      {asked.hasNextPage && (
-        <div className="panel-body">
-          <button
-            type="button"
-            className="button small"
-            disabled={asked.isFetchingNextPage}
-            onClick={() => void asked.fetchNextPage()}
-          >
-            {asked.isFetchingNextPage ? "Looking…" : "Look further"}
-          </button>
-        </div>
-      )}
-    </section>
+      {asked.data && <PagesFoot asked={asked} filtered />}
+    </Panel>
   );
 }
 

@@ -2,8 +2,9 @@ import "./workers.css";
 import { useAsk } from "../api/queries";
 import type { Worker } from "../api/schema";
 import { bytes, rate, short, span, whole } from "../lib/format";
-import { href, navigate } from "../lib/router";
-import { Ago, BoneRows, Empty, Maybe, Meter, ProblemBox } from "../ui/basics";
+import { goes, href } from "../lib/router";
+import { Unanswered } from "../ui/asked";
+import { Ago, Empty, Maybe, Meter } from "../ui/basics";
 
 const TONES = { active: "completed", draining: "waiting", lost: "dead" } as const;
 
@@ -13,13 +14,7 @@ export function WorkerStatus({ status }: { status: Worker["status"] }) {
 
 export function Workers() {
   const asked = useAsk("listWorkers", {}, { every: 2000 });
-  if (asked.error && !asked.data) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data)
-    return (
-      <div className="panel">
-        <BoneRows rows={5} />
-      </div>
-    );
+  if (!asked.data) return <Unanswered asked={asked} rows={5} />;
   const { workers } = asked.data;
   if (workers.length === 0) {
     return (
@@ -61,7 +56,7 @@ function WorkerRow({ worker }: { worker: Worker }) {
   const to = href(["workers", worker.id]);
   const lost = worker.status === "lost";
   return (
-    <tr className={lost ? "goes worker-lost" : "goes"} onClick={() => navigate(to)}>
+    <tr className={lost ? "goes worker-lost" : "goes"} onClick={goes(to)}>
       <td>
         <a className="link" href={to} data-row>
           <code>{worker.id}</code>

@@ -11,12 +11,12 @@ export class Boundary extends Component<{ children: ReactNode }, { error: Error 
   override render() {
     const { error } = this.state;
     if (!error) return this.props.children;
-    // After a deployment the old chunks are gone.
-    const old = /import|fetch|module|preload/i.test(error.message);
+    // After a deployment the old chunks are gone; while the API is away none can be fetched.
+    const code = /import|fetch|module|preload/i.test(error.message);
     return (
       <div className="empty" role="alert">
-        <strong>{old ? "The dashboard was updated" : "This view broke"}</strong>
-        <p>{old ? "Its new version is a reload away." : error.message}</p>
+        <strong>{code ? "This view could not be fetched" : "This view broke"}</strong>
+        <p>{code ? "The dashboard was updated, or the API was away. A reload brings it." : error.message}</p>
         <button type="button" className="button" onClick={() => location.reload()}>
           Reload
         </button>

@@ -1,28 +1,35 @@
-import { useEffect, useRef } from "react";
+import { useEffect } from "react";
 import { cache, useAct, useAsk } from "../api/queries";
 import type { Operation } from "../api/schema";
 import { counted, whole } from "../lib/format";
 import { useSession } from "../session";
-import { say } from "../ui/toast";
+import { complain, say } from "../ui/toast";
+
+const running = new Set<string>();
+
+/** Note an operation that was begun here: it may end before the list of all is looked at. */
+export const began = ({ id }: Operation): unknown => running.add(id);
+
+/** Those of all that ran when one looked last, or were begun here, and have ended. Each is said once. */
+export function news(operations: readonly Operation[]): Operation[] {
+  const ended = operations.filter((one) => one.state !== "running" && running.delete(one.id));
+  for (const one of operations) if (one.state === "running") running.add(one.id);
+  return ended;
+}
 
 /** Work on many dead letters that is under way, whoever began it, on every page: a reload does not lose it. */
 export function OperationBar() {
   const session = useSession();
   const asked = useAsk("listOperations", {}, { every: 5000 });
-  const running = asked.data?.operations.filter((one) => one.state === "running") ?? [];
-  useAsk("listOperations", {}, { every: 400, enabled: running.length > 0 });
-  const seen = useRef(new Set<string>());
+  const shown = asked.data?.operations.filter((one) => one.state === "running") ?? [];
+  useAsk("listOperations", {}, { every: 400, enabled: shown.length > 0 });
   useEffect(() => {
-    for (const one of asked.data?.operations ?? []) {
-      if (one.state === "running") seen.current.add(one.id);
-      else if (seen.current.delete(one.id)) {
-        say(ended(one));
-        void cache.invalidateQueries();
-      }
-    }
+    const ended = news(asked.data?.operations ?? []);
+    for (const one of ended) (one.state === "failed" ? complain : say)(told(one));
+    if (ended.length) void cache.invalidateQueries();
   }, [asked.data]);
   const stop = useAct("stopOperation", () => null);
-  return running.map((one) => (
+  return shown.map((one) => (
     <section key={one.id} className="banner" style={{ background: "var(--accent-soft)" }} aria-label="Operation">
       <span>
         {one.kind === "replay" ? "Retrying" : "Deleting"} {counted(one.total, "dead letter")}
@@ -35,7 +42,12 @@ export function OperationBar() {
         <span style={{ transform: `scaleX(${one.total ? one.seen / one.total : 1})` }} />
       </span>
       {session.may_change && (
-        <button type="button" className="button small" onClick={() => stop.mutate({ at: { id: one.id } })}>
+        <button
+          type="button"
+          className="button small"
+          disabled={stop.isPending}
+          onClick={() => stop.mutate({ at: { id: one.id } })}
+        >
           Stop
         </button>
       )}
@@ -44,7 +56,7 @@ export function OperationBar() {
 }
 
 /** What an operation came to, in a sentence. */
-export function ended({ kind, state, done, skipped, error }: Operation): string {
+export function told({ kind, state, done, skipped, error }: Operation): string {
   const what = `${counted(done, "dead letter")} ${kind === "replay" ? "retried" : "deleted"}`;
   const left = [
     skipped.owned && `${whole(skipped.owned)} kept: another task owns their idempotency key`,

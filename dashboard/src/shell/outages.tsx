@@ -46,12 +46,12 @@ function Again() {
 export function LostBanner({ link: state }: { link: Link }) {
   if ((state.phase !== "lost" && state.phase !== "given-up") || !state.before) return null;
   return (
-    <div className={state.phase === "given-up" ? "banner bad" : "banner"}>
+    <section className={state.phase === "given-up" ? "banner bad" : "banner"} aria-label="Connection">
       <Icon name="warning" />
       <Tries link={state} />
       <span className="muted">What you see is what was last known.</span>
       {state.phase === "given-up" && <Again />}
-    </div>
+    </section>
   );
 }
 

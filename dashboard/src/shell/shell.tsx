@@ -1,6 +1,5 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import { ask } from "../api/client";
-import { cache } from "../api/queries";
+import { useAct } from "../api/queries";
 import type { Session } from "../api/schema";
 import { short, whole } from "../lib/format";
 import { href, type Route } from "../lib/router";
@@ -36,6 +35,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   useEffect(() => {
     document.title = `${inside ? `${inside} · ` : ""}${page?.label ?? "Buraq"} · Buraq`;
   }, [page, inside]);
+  useFocus(route.path.join("/"));
   const old = (state.phase === "lost" || state.phase === "given-up") && state.before;
   const full = ["tasks", "live"].includes(route.path[0] ?? "") && !inside;
   return (
@@ -87,6 +87,16 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
       {help && <KeyHelp onClose={() => setHelp(false)} />}
     </div>
   );
+}
+
+/** A focus that went with the view that was left goes to the next one, where whoever uses keys or hears the page is. */
+function useFocus(view: string): void {
+  const last = useRef(view);
+  useEffect(() => {
+    if (last.current === view) return;
+    last.current = view;
+    if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
+  }, [view]);
 }
 
 function Side({ current }: { current: string }) {
@@ -189,11 +199,10 @@ function Follow() {
 function Who() {
   const session = useSession();
   const [asking, setAsking] = useState(false);
-  const signOut = async () => {
-    await ask("signOut");
-    await cache.invalidateQueries();
+  const leave = useAct("signOut", () => {
     link.start();
-  };
+    return null;
+  });
   return (
     <div className="who" title={session.why_not ?? undefined}>
       <span className="who-name cut">{whoText(session)}</span>
@@ -204,7 +213,12 @@ function Who() {
         </button>
       )}
       {session.signed_in && (
-        <button type="button" className="button plain small" onClick={() => void signOut()}>
+        <button
+          type="button"
+          className="button plain small"
+          disabled={leave.isPending}
+          onClick={() => leave.mutate({})}
+        >
           <Icon name="out" size={14} />
           Sign out
         </button>

@@ -1,4 +1,5 @@
-import { type FormEvent, type ReactNode, useEffect, useId, useRef } from "react";
+import { type FormEvent, type ReactNode, useId, useLayoutEffect, useRef } from "react";
+import { ProblemBox } from "./basics";
 import { Icon } from "./icon";
 
 /** A modal dialog: the browser keeps the focus inside, and gives it back. */
@@ -18,8 +19,10 @@ export function Dialog({
   wide?: boolean;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const pressed = useRef<EventTarget>(null);
   const heading = useId();
-  useEffect(() => {
+  // Closed before it is taken out: afterwards no focus is given back.
+  useLayoutEffect(() => {
     const element = dialog.current;
     if (element && !element.open) element.showModal();
     return () => element?.close();
@@ -34,8 +37,12 @@ export function Dialog({
       ref={dialog}
       className={wide ? "wide" : undefined}
       aria-labelledby={heading}
-      onClose={onClose}
-      onClick={(event) => event.target === dialog.current && onClose()}
+      onClose={() => !dialog.current?.open && onClose()}
+      // A click beside it closes it; one that only ended there, as when text is marked with the mouse, does not.
+      onPointerDown={({ target }) => {
+        pressed.current = target;
+      }}
+      onClick={({ target }) => target === dialog.current && pressed.current === target && onClose()}
     >
       <form onSubmit={submit} style={{ display: "contents" }}>
         <div className="dialog-head">
@@ -56,29 +63,35 @@ export function Dialog({
   );
 }
 
-/** Asks before something that cannot be taken back. The count belongs in the title or in `children`. */
-export function Confirm({
+/** A dialog that ends in an action or in nothing. Of what cannot be taken back the title or `children` has the count. */
+export function ActionDialog({
   title,
   action,
   danger = false,
+  wide = false,
   busy = false,
-  onConfirm,
+  error = null,
+  onAct,
   onClose,
   children,
 }: {
   title: string;
   action: string;
   danger?: boolean;
+  wide?: boolean;
   busy?: boolean;
-  onConfirm: () => void;
+  /** Why it did not work: what is said outside of a dialog cannot be reached while it is open. */
+  error?: Error | null;
+  onAct: () => void;
   onClose: () => void;
   children: ReactNode;
 }) {
   return (
     <Dialog
       title={title}
+      wide={wide}
       onClose={onClose}
-      onSubmit={onConfirm}
+      onSubmit={() => !busy && onAct()}
       foot={
         <>
           <button type="button" className="button" onClick={onClose}>
@@ -91,6 +104,7 @@ export function Confirm({
       }
     >
       {children}
+      {error && <ProblemBox error={error} />}
     </Dialog>
   );
 }

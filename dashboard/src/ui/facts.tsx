@@ -1,5 +1,6 @@
 import { Fragment, type ReactNode } from "react";
 import { Ago } from "./basics";
+import { Panel } from "./panel";
 
 /** A name, and what is known under it. Those that are false are left out. */
 export type Fact = readonly [name: string, value: ReactNode] | false;
@@ -7,10 +8,7 @@ export type Fact = readonly [name: string, value: ReactNode] | false;
 /** What is known of one thing, one below the other. */
 export function FactsPanel({ title = "Facts", facts }: { title?: string; facts: readonly Fact[] }) {
   return (
-    <section className="panel" aria-label={title}>
-      <div className="panel-head">
-        <h2>{title}</h2>
-      </div>
+    <Panel title={title}>
       <dl className="panel-body facts">
         {facts.map(
           (fact) =>
@@ -22,7 +20,7 @@ export function FactsPanel({ title = "Facts", facts }: { title?: string; facts: 
             ),
         )}
       </dl>
-    </section>
+    </Panel>
   );
 }
 

@@ -9,7 +9,6 @@ export function Rows<T>({
   keyOf,
   render,
   onEnd,
-  foot,
 }: {
   items: readonly T[];
   height: number;
@@ -18,7 +17,6 @@ export function Rows<T>({
   render: (item: T, index: number) => ReactNode;
   /** The end came into view. */
   onEnd?: (() => void) | undefined;
-  foot?: ReactNode;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
@@ -49,7 +47,6 @@ export function Rows<T>({
           );
         })}
       </ul>
-      {foot}
     </div>
   );
 }

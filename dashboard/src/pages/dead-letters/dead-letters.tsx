@@ -5,11 +5,11 @@ import { useAsk } from "../../api/queries";
 import type { DeadLetterFilter, DeadLetterGroup } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
 import { setQuery } from "../../lib/router";
-import { useStore } from "../../lib/store";
-import { overview } from "../../live/source";
 import { useSession } from "../../session";
-import { BoneRows, Empty, Notice, ProblemBox } from "../../ui/basics";
+import { Unanswered } from "../../ui/asked";
+import { Empty, Notice } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
+import { QueueSelect } from "../queue-select";
 import { Groups } from "./groups";
 import { Ask, type Intent, type Kind } from "./intent";
 import { Letters } from "./letters";
@@ -19,16 +19,11 @@ export function DeadLetters({ query }: { query: URLSearchParams }) {
   const group = query.get("group") ?? "";
   const [intent, setIntent] = useState<Intent | null>(null);
   const groups = useAsk("listDeadLetterGroups", { query: queue ? { queue } : {} }, { every: 3000, keep: true });
-  if (groups.error && !groups.data) return <ProblemBox error={groups.error} retry={() => void groups.refetch()} />;
-  if (!groups.data)
-    return (
-      <div className="panel">
-        <BoneRows rows={10} />
-      </div>
-    );
+  if (!groups.data) return <Unanswered asked={groups} rows={10} />;
   const chosen = groups.data.groups.find((one) => one.group === group);
   const filter: DeadLetterFilter = { ...(queue && { queue }), ...(group && { group }) };
-  const count = group ? (chosen?.count ?? 0) : groups.data.total;
+  // While those of another queue are shown nothing is offered: the question would have their count.
+  const count = groups.isPlaceholderData ? 0 : group ? (chosen?.count ?? 0) : groups.data.total;
   if (groups.data.total === 0 && !group) {
     return (
       <>
@@ -45,7 +40,7 @@ export function DeadLetters({ query }: { query: URLSearchParams }) {
   return (
     <>
       <Bar queue={queue} filter={filter} count={count} chosen={chosen} onIntent={setIntent} />
-      {!group && <Groups groups={groups.data.groups} total={groups.data.total} onIntent={setIntent} />}
+      {!group && <Groups groups={groups.data.groups} queue={queue} total={groups.data.total} onIntent={setIntent} />}
       {groups.data.total > groups.data.grouped && !group && (
         <Notice tone="accent">
           {counted(groups.data.total - groups.data.grouped, "dead letter")} from an older version{" "}
@@ -71,7 +66,6 @@ function Bar({
   chosen?: DeadLetterGroup | undefined;
   onIntent: (intent: Intent) => void;
 }) {
-  const now = useStore(overview);
   const session = useSession();
   const act = (kind: Kind) =>
     onIntent({
@@ -86,17 +80,7 @@ function Bar({
     });
   return (
     <div className="row wrap letters-bar">
-      <select
-        className="input small"
-        aria-label="Queue"
-        value={queue}
-        onChange={(event) => setQuery({ queue: event.target.value, group: null })}
-      >
-        <option value="">All queues</option>
-        {now?.queues.map((one) => (
-          <option key={one.name}>{one.name}</option>
-        ))}
-      </select>
+      <QueueSelect queue={queue} onChange={(chosen) => setQuery({ queue: chosen, group: null })} />
       {filter.group && (
         <button
           type="button"
@@ -105,7 +89,7 @@ function Bar({
           title="Back to all groups"
         >
           <span className="cut">
-            {chosen ? `${chosen.type ?? "unreadable"}: ${chosen.error ?? chosen.reason}` : "A group that is empty now"}
+            {chosen ? `${chosen.type ?? "unreadable"}: ${chosen.error ?? chosen.reason}` : "One group"}
           </span>
           <Icon name="close" size={11} />
         </button>

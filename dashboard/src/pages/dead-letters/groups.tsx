@@ -1,31 +1,35 @@
 import { useState } from "react";
 import type { DeadLetterGroup } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
-import { href, setQuery } from "../../lib/router";
+import { goes, href } from "../../lib/router";
 import { useSession } from "../../session";
 import { Ago, Meter } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
+import { Panel } from "../../ui/panel";
 import { REASONS } from "../reasons";
 import type { Intent } from "./intent";
 
 export function Groups({
   groups,
+  queue,
   total,
   onIntent,
 }: {
   groups: readonly DeadLetterGroup[];
+  queue: string;
   total: number;
   onIntent: (intent: Intent) => void;
 }) {
   const session = useSession();
   const [all, setAll] = useState(false);
   const shown = all ? groups : groups.slice(0, 6);
+  const to = ({ group }: DeadLetterGroup) => href(["dead-letters"], { queue, group });
   return (
-    <section className="panel" aria-label="Groups">
-      <div className="panel-head">
-        <h2>By type and error</h2>
-        <span className="faint">{counted(groups.length, "group")}</span>
-      </div>
+    <Panel
+      title="By type and error"
+      label="Groups"
+      aside={<span className="faint">{counted(groups.length, "group")}</span>}
+    >
       <div className="scroll-x">
         <table className="table groups">
           <thead>
@@ -48,7 +52,7 @@ export function Groups({
           </thead>
           <tbody>
             {shown.map((one) => (
-              <tr key={one.group} className="goes" onClick={() => setQuery({ group: one.group })}>
+              <tr key={one.group} className="goes" onClick={goes(to(one))}>
                 <td className="number">
                   <strong>{whole(one.count)}</strong>
                 </td>
@@ -56,7 +60,7 @@ export function Groups({
                   <Meter share={total ? one.count / total : 0} tone="dead" />
                 </td>
                 <td>
-                  <a className="link" href={href(["dead-letters"], { group: one.group })} data-row>
+                  <a className="link" href={to(one)} data-row>
                     {one.type ?? "unreadable"}
                   </a>
                   <div className="faint">{one.queue}</div>
@@ -81,15 +85,14 @@ export function Groups({
                       type="button"
                       className="button small"
                       aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"}`}
-                      onClick={(event) => {
-                        event.stopPropagation();
+                      onClick={() =>
                         onIntent({
                           kind: "replay",
                           body: { filter: { group: one.group } },
                           count: one.count,
                           what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}`,
-                        });
-                      }}
+                        })
+                      }
                     >
                       <Icon name="retry" size={14} />
                       Retry
@@ -108,6 +111,6 @@ export function Groups({
           </button>
         </div>
       )}
-    </section>
+    </Panel>
   );
 }

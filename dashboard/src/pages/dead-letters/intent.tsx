@@ -1,8 +1,8 @@
 import { useAct } from "../../api/queries";
 import type { DeadLetterFilter, Operation } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
-import { ended } from "../../shell/operation-bar";
-import { Confirm } from "../../ui/dialog";
+import { began, told } from "../../shell/operation-bar";
+import { ActionDialog } from "../../ui/dialog";
 
 export type Kind = Operation["kind"];
 
@@ -17,19 +17,23 @@ export interface Intent {
 /** Asks whether it is meant, and does it. */
 export function Ask({ intent, onClose }: { intent: Intent; onClose: () => void }) {
   const { kind, body, count, what } = intent;
-  const done = (operation: Operation) => (operation.state === "running" ? null : ended(operation));
+  const done = (operation: Operation) => {
+    if (operation.state !== "running") return told(operation);
+    began(operation);
+    return null;
+  };
   const replay = useAct("replayDeadLetters", done);
   const remove = useAct("deleteDeadLetters", done);
   const act = kind === "replay" ? replay : remove;
   const many = counted(count, "dead letter");
   return (
-    <Confirm
+    <ActionDialog
       title={kind === "replay" ? `Retry ${many}?` : `Delete ${many} for good?`}
       action={kind === "replay" ? `Retry ${whole(count)}` : `Delete ${whole(count)}`}
       danger={kind === "delete"}
       busy={act.isPending}
       onClose={onClose}
-      onConfirm={() => {
+      onAct={() => {
         act.mutate({ body });
         onClose();
       }}
@@ -45,6 +49,6 @@ export function Ask({ intent, onClose }: { intent: Intent; onClose: () => void }
           The tasks and their payloads are gone, and nothing brings them back. Export them first, if they may be needed.
         </p>
       )}
-    </Confirm>
+    </ActionDialog>
   );
 }

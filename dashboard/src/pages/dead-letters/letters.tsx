@@ -4,7 +4,8 @@ import type { DeadLetter, DeadLetterFilter } from "../../api/schema";
 import { shortId, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useSession } from "../../session";
-import { Ago, BoneRows, ProblemBox } from "../../ui/basics";
+import { PagesFoot, Unanswered } from "../../ui/asked";
+import { Ago, Empty } from "../../ui/basics";
 import { REASONS } from "../reasons";
 import type { Intent, Kind } from "./intent";
 
@@ -12,16 +13,8 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
   const session = useSession();
   const asked = usePages("listDeadLetters", filter, 3000);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  if (asked.error && !asked.data) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data)
-    return (
-      <div className="panel">
-        <BoneRows rows={8} />
-      </div>
-    );
+  if (!asked.data) return <Unanswered asked={asked} />;
   const items = asked.data.pages.flatMap((page) => page.items);
-  const looked = asked.data.pages.reduce((sum, page) => sum + page.scanned, 0);
-  const total = asked.data.pages[0]?.total ?? null;
   // What was retried meanwhile, by whomever, is not chosen any more.
   const ids = items.map((item) => item.id).filter((id) => chosen.has(id));
   const everything = items.length > 0 && ids.length === items.length;
@@ -30,10 +23,9 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
     if (!next.delete(id)) next.add(id);
     setChosen(next);
   };
-  const act = (kind: Kind) => {
+  // They stay chosen: whoever says no to the question has not to choose them again.
+  const act = (kind: Kind) =>
     onIntent({ kind, body: { ids: ids.slice(0, 1000) }, count: Math.min(1000, ids.length), what: "those chosen" });
-    setChosen(new Set());
-  };
   return (
     <section className="panel" aria-label="Dead letters">
       <div className="panel-head">
@@ -74,23 +66,10 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
           />
         ))}
       </ul>
-      <div className="panel-foot numbers">
-        <span>
-          {filter.group
-            ? `${whole(items.length)} found in ${whole(looked)}${total === null ? "" : ` of ${whole(total)}`} looked at`
-            : `${whole(items.length)}${total === null ? "" : ` of ${whole(Math.max(total, items.length))}`}`}
-        </span>
-        {asked.hasNextPage && (
-          <button
-            type="button"
-            className="button small"
-            disabled={asked.isFetchingNextPage}
-            onClick={() => void asked.fetchNextPage()}
-          >
-            {asked.isFetchingNextPage ? "Looking…" : "More"}
-          </button>
-        )}
-      </div>
+      {items.length === 0 && !asked.hasNextPage && (
+        <Empty title="Nothing of it is left">Somebody retried or deleted it, or retention did.</Empty>
+      )}
+      <PagesFoot asked={asked} filtered={Boolean(filter.group)} />
     </section>
   );
 }

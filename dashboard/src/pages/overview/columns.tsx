@@ -57,7 +57,7 @@ export function Columns() {
       <p className="flow-note">
         {now && now.totals.rates.enqueued > A_SECOND
           ? `Some of the newest: at most ${A_SECOND} new cards a second, of ${rate(now.totals.rates.enqueued)} tasks; each stays for half a second at least.`
-          : "The newest of each, as they move."}
+          : "Some of each, as they move."}
       </p>
     </section>
   );

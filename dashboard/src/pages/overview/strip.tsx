@@ -69,7 +69,7 @@ function cells({ queues, totals, workers }: Overview): Cell[] {
       ...figure(totals.scheduled),
       below: due ? (
         <>
-          next <Ago at={due} />
+          first <Ago at={due} suffix />
         </>
       ) : (
         "nothing is due"

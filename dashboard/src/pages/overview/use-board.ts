@@ -8,7 +8,7 @@ const TYPES = ["Pending", "Processing", "Completed", "Failed", "DLQ"];
 export const A_SECOND = 4; // new cards
 const CALM_MS = 200; // between two changes of the board: faster, nobody can read a card
 const SETTLE_MS = 150;
-const RESEED_MS = 4000; // after events were left out, until the lists are asked what is true
+const RESEED_MS = 4000; // between two questions to the lists at least, and after the last event that was left out
 
 /** The board, seeded from the lists and moved on by events. Null until it is there. */
 export function useBoard(): Board | null {
@@ -22,13 +22,14 @@ export function useBoard(): Board | null {
 
 class Follower {
   #board: Board = EMPTY;
-  #seeded = false;
+  #seeded = false; // not while the lists are asked
+  #asked = Number.NEGATIVE_INFINITY; // when they were
   #arrived: Arrival[] = [];
   #admission = new Admission(A_SECOND, A_SECOND * 2, now());
   #show: (board: Board) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reseed: ReturnType<typeof setTimeout> | undefined;
-  #settle = setInterval(() => this.#settleNow(), SETTLE_MS);
+  #ticks = setInterval(() => this.#tick(), SETTLE_MS);
   #stop = new AbortController();
   #leave: () => void;
 
@@ -41,7 +42,7 @@ class Follower {
   end(): void {
     this.#leave();
     this.#stop.abort();
-    clearInterval(this.#settle);
+    clearInterval(this.#ticks);
     clearTimeout(this.#timer);
     clearTimeout(this.#reseed);
   }
@@ -57,17 +58,23 @@ class Follower {
     const arrived = this.#arrived;
     this.#arrived = [];
     const events = arrived.flatMap((one) => ("skipped" in one ? [] : [one]));
-    const missed = arrived.length > events.length;
-    this.#put(advance(this.#board, events, now(), this.#admission, missed));
-    if (missed) {
-      clearTimeout(this.#reseed);
-      this.#reseed = setTimeout(() => void this.#seed(), RESEED_MS);
-    }
+    const leftOut = arrived.some((one) => "skipped" in one && one.skipped !== null);
+    this.#put(advance(this.#board, events, now(), this.#admission, leftOut));
+    // Of what was left out more will follow. A stream that began anew is whole from there on, as the lists are.
+    if (leftOut) this.#seedIn(RESEED_MS);
+    else if (arrived.length > events.length) this.#seedIn(this.#asked + RESEED_MS - performance.now());
+  }
+
+  #seedIn(ms: number): void {
+    clearTimeout(this.#reseed);
+    this.#reseed = setTimeout(() => void this.#seed(), ms);
   }
 
   /** Ask the lists. What arrives meanwhile is taken in afterwards. */
   async #seed(): Promise<void> {
     const { signal } = this.#stop;
+    this.#seeded = false;
+    this.#asked = performance.now();
     try {
       const [waiting, running, dead] = await Promise.all([
         ask("listTasks", { query: { state: "waiting", limit: 5 }, signal }),
@@ -84,9 +91,11 @@ class Follower {
     this.#advance();
   }
 
-  /** While the connection is away the board stands still, as all figures do. */
-  #settleNow(): void {
-    if (link.state.get().phase === "live") this.#put(settled(this.#board, now()));
+  /** Without a stream the lists alone move the board. While the connection is away it stands still, as figures do. */
+  #tick(): void {
+    const { phase } = link.state.get();
+    if (phase === "live") this.#put(settled(this.#board, now()));
+    else if (phase === "asking" && performance.now() - this.#asked >= RESEED_MS) void this.#seed();
   }
 
   #put(board: Board): void {

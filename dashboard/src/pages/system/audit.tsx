@@ -1,16 +1,12 @@
 import { usePages } from "../../api/queries";
 import { whole } from "../../lib/format";
-import { Ago, BoneRows, Empty, ProblemBox } from "../../ui/basics";
+import { PagesFoot, Unanswered } from "../../ui/asked";
+import { Ago, Empty } from "../../ui/basics";
+import { Scroll } from "../../ui/scroll";
 
 export function Audit() {
   const asked = usePages("listAudit", { limit: 100 }, 5000);
-  if (asked.error && !asked.data) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data)
-    return (
-      <div className="panel">
-        <BoneRows />
-      </div>
-    );
+  if (!asked.data) return <Unanswered asked={asked} />;
   const items = asked.data.pages.flatMap((page) => page.items);
   if (items.length === 0) {
     return (
@@ -23,7 +19,7 @@ export function Audit() {
   }
   return (
     <section className="panel" aria-label="Who did what">
-      <div className="scroll-x">
+      <Scroll>
         <table className="table">
           <thead>
             <tr>
@@ -57,14 +53,8 @@ export function Audit() {
             ))}
           </tbody>
         </table>
-      </div>
-      {asked.hasNextPage && (
-        <div className="panel-body">
-          <button type="button" className="button small" onClick={() => void asked.fetchNextPage()}>
-            More
-          </button>
-        </div>
-      )}
+      </Scroll>
+      <PagesFoot asked={asked} />
     </section>
   );
 }

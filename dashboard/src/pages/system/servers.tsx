@@ -2,6 +2,8 @@ import type { ServerFacts, System } from "../../api/schema";
 import { age, bytes, rate, whole } from "../../lib/format";
 import { Maybe, Notice } from "../../ui/basics";
 import { type Fact, FactsPanel, when } from "../../ui/facts";
+import { Panel } from "../../ui/panel";
+import { Scroll } from "../../ui/scroll";
 
 export function Servers({ system: { servers, api, history, warnings } }: { system: System }) {
   const [first] = servers;
@@ -42,12 +44,11 @@ function ofServer(server: ServerFacts): readonly Fact[] {
 /** The masters of a cluster, each with what lies on it. */
 function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
   return (
-    <section className="panel" aria-label="Cluster">
-      <div className="panel-head">
-        <h2>Cluster</h2>
-        <span className="faint">{whole(servers.length)} masters with shards of the queues</span>
-      </div>
-      <div className="scroll-x">
+    <Panel
+      title="Cluster"
+      aside={<span className="faint">{whole(servers.length)} masters with shards of the queues</span>}
+    >
+      <Scroll>
         <table className="table">
           <thead>
             <tr>
@@ -101,8 +102,8 @@ function Cluster({ servers }: { servers: readonly ServerFacts[] }) {
             ))}
           </tbody>
         </table>
-      </div>
-    </section>
+      </Scroll>
+    </Panel>
   );
 }
 

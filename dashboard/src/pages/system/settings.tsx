@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { Setting } from "../../api/schema";
 import { Empty, Segmented } from "../../ui/basics";
+import { Scroll } from "../../ui/scroll";
 
 export function Settings({ settings }: { settings: readonly Setting[] }) {
   const [text, setText] = useState("");
@@ -30,7 +31,7 @@ export function Settings({ settings }: { settings: readonly Setting[] }) {
           ]}
         />
       </div>
-      <div className="scroll-x">
+      <Scroll>
         <table className="table">
           <thead>
             <tr>
@@ -58,7 +59,7 @@ export function Settings({ settings }: { settings: readonly Setting[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {shown.length === 0 && <Empty title="No setting fits">Take the filter off.</Empty>}
     </section>
   );

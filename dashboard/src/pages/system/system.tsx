@@ -1,7 +1,8 @@
 import "./system.css";
 import { useAsk } from "../../api/queries";
 import { setQuery } from "../../lib/router";
-import { BoneRows, ProblemBox, Segmented } from "../../ui/basics";
+import { Unanswered } from "../../ui/asked";
+import { Segmented } from "../../ui/basics";
 import { Audit } from "./audit";
 import { Servers } from "./servers";
 import { Settings } from "./settings";
@@ -31,12 +32,6 @@ export function System({ query }: { query: URLSearchParams }) {
 
 function SystemFacts({ settings }: { settings: boolean }) {
   const asked = useAsk("getSystem", {}, { every: 5000 });
-  if (asked.error && !asked.data) return <ProblemBox error={asked.error} retry={() => void asked.refetch()} />;
-  if (!asked.data)
-    return (
-      <div className="panel">
-        <BoneRows rows={9} />
-      </div>
-    );
+  if (!asked.data) return <Unanswered asked={asked} rows={9} />;
   return settings ? <Settings settings={asked.data.settings} /> : <Servers system={asked.data} />;
 }

@@ -3,6 +3,7 @@ import { counted } from "../../../lib/format";
 import { useStore } from "../../../lib/store";
 import { overview } from "../../../live/source";
 import { Bone, Empty, ProblemBox } from "../../../ui/basics";
+import { Panel } from "../../../ui/panel";
 import { Flow } from "./flow";
 import { grouped } from "./layout";
 
@@ -12,15 +13,18 @@ export function WorkerMap() {
   const now = useStore(overview);
   const workers = asked.data?.workers;
   return (
-    <section className="panel map" aria-label="Worker map">
-      <div className="panel-head">
-        <h2>Worker map</h2>
-        {now && workers && (
+    <Panel
+      title="Worker map"
+      kind="map"
+      aside={
+        now &&
+        workers && (
           <span className="faint">
             {counted(now.queues.length, "queue")}, {counted(workers.length, "worker process", "worker processes")}
           </span>
-        )}
-      </div>
+        )
+      }
+    >
       {asked.error && !workers ? (
         <div className="panel-body">
           <ProblemBox error={asked.error} retry={() => void asked.refetch()} />
@@ -39,6 +43,6 @@ export function WorkerMap() {
           <Flow now={now} groups={grouped(workers)} />
         </>
       )}
-    </section>
+    </Panel>
   );
 }
