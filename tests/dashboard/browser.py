@@ -13,6 +13,13 @@ from tests.sweeper import folder
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
 
+PHONE: "ViewportSize" = {"width": 390, "height": 844}
+BARRIERS = """async (rules) => {
+  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
+  const { violations } = await axe.run(document, options);
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
+}"""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Debian's own start script and a container's root both want no sandbox; the rest is what would call home.
 ARGUMENTS = (
@@ -25,13 +32,6 @@ ARGUMENTS = (
     "--no-first-run",
 )
 PATIENCE_MS = 45_000
-PHONE: "ViewportSize" = {"width": 390, "height": 844}
-BARRIERS = """async (rules) => {
-  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
-  const { violations } = await axe.run(document, options);
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
-}"""
 
 
 class Chromium:
