@@ -16,6 +16,7 @@ from buraq.deadletters import ShardLetters
 from buraq.keys import QueueKeys
 from buraq.worker.lease import Lease
 from buraq.worker.reclaimer import FOREIGN_IDLE_MS, MOST_DEATHS, Reclaimer, target_of
+from tests.guarded import AclServer
 from tests.worker.parts import (
     GROUP,
     PATIENT,
@@ -419,6 +420,22 @@ def test_a_server_that_refuses_a_question_ends_no_loop(
     redis.zadd(keys.leases, {reclaiming.loop._lease.name: lease})
     assert reclaiming.loop.attempt()
     assert waiting(redis, keys) == {"f": ["t1"]}
+
+
+def test_an_entry_that_may_not_be_read_keeps_its_deaths(
+    redis: Redis, server: AclServer, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
+) -> None:
+    held("t1", deaths=1)
+    redis.execute_command("ACL", "SETUSER", server.USER, "-xrange")  # as BUSY between two questions
+    try:
+        assert not reclaiming.loop.attempt()
+    finally:
+        redis.execute_command("ACL", "SETUSER", server.USER, "+xrange")
+        redis.acl_log_reset()  # the refusal was asked for
+
+    assert pending(redis, keys) == {DEAD: 1}
+    assert reclaiming.loop.attempt()
+    assert waiting(redis, keys) == {"s": ["t1"]}
 
 
 def test_the_dead_behind_five_hundred_living_are_found_in_one_step(
