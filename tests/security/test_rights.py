@@ -108,7 +108,7 @@ def test_a_queue_that_turns_up_and_may_not_be_worked_on_holds_up_no_other(
         assert chores.add.enqueue(1, 2).result(PATIENCE) == 3
         handle = chores.add.options(queue="zoo", id="z").enqueue(1, 2)
 
-        eventually(lambda: worker.output.count("no permission") > 1)  # longer than a lease holds
+        eventually(lambda worker=worker: worker.output.count("no permission") > 1)  # longer than a lease holds
 
         assert chores.add.enqueue(2, 3).result(PATIENCE) == 5
         assert handle.state() == "waiting"
