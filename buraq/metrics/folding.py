@@ -7,6 +7,7 @@ processes would have thousands after some days, and whoever is asked for the fig
 from __future__ import annotations
 
 import contextlib
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ def fold(folder: Path, pid: int) -> None:
 
 
 def _add(source: Path, target: Path) -> None:
+    """Add the values of one file to another, all or none: what breaks half way would be counted again."""
     from prometheus_client import mmap_dict
 
     files: Any = mmap_dict.MmapedDict
@@ -42,12 +44,17 @@ def _add(source: Path, target: Path) -> None:
         values = list(files.read_all_values_from_file(str(source)))
     except (struct.error, RuntimeError, ValueError):  # it died before it had written its first one whole
         return
-    kept = files(str(target))
+    new = target.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    if target.exists():
+        shutil.copyfile(target, new)
+    sums = files(str(new))
     try:
         for key, value, _, _ in values:
-            kept.write_value(key, kept.read_value(key)[0] + value, 0.0)
+            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
     finally:
-        kept.close()
+        sums.close()
+    new.replace(target)
 
 
 @contextlib.contextmanager

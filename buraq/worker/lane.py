@@ -130,7 +130,8 @@ class Lane:
     def done(self) -> bool:
         """Whether a burst has worked off all that there was."""
         return (
-            self.fetcher.brokers == self.promoter.brokers == self.lease.brokers
+            self.lease.complete
+            and self.fetcher.brokers == self.promoter.brokers == self.lease.covered
             and self.fetcher.quiet_walks >= 2
             and self.promoter.quiet_rounds >= 1
             and not len(self.holdings)

@@ -50,6 +50,7 @@ class Lease:
         self.ttl = ttl
         self.brokers: tuple[Broker, ...] = ()  # the queues to hold a lease on
         self.covered: tuple[Broker, ...] = ()  # those that the last renewal was for; only from these may be fetched
+        self._asked_for: tuple[Broker, ...] = ()  # those that there were then; some may not be covered
         self.epoch = 0
         self.held = 0  # renewals in a row without a lapse
         self.clock_ahead_ms = 0.0  # how far the server's clock is ahead of ours
@@ -72,18 +73,24 @@ class Lease:
         """Whether the lease holds."""
         return self._clock() < self.until
 
+    @property
+    def complete(self) -> bool:
+        """Whether the last renewal was for all queues that there are now, but for those that it may not be held on."""
+        return self._asked_for == self.brokers
+
     def renew(self) -> bool:
         """Renew the lease on all queues. Returns False when the server did not answer, or refused.
 
         For one caller at a time: the thread, or a test.
         """
         asked = self._clock()
-        brokers = self.brokers
-        if not brokers:
+        wanted = self.brokers
+        if not wanted:
             return True
         facts = self._facts()
         try:
-            if not self._may(brokers):
+            brokers = self._permitted_of(wanted)
+            if not brokers:
                 return False
             sent = time.time()
             calls = [b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers]
@@ -104,26 +111,35 @@ class Lease:
             self.reports.add(logging.WARNING, "lease had lapsed", {})
             self.epoch += 1
         self.held = 1 if lapsed else self.held + 1
-        self.covered = brokers
+        self.covered, self._asked_for = brokers, wanted
         self.until = asked + self.ttl
         return True
 
-    def _may(self, brokers: Sequence[Broker]) -> bool:
-        """Ask whether the user of the server may do all that is done with these queues, where that is not known.
+    def _permitted_of(self, brokers: tuple[Broker, ...]) -> tuple[Broker, ...]:
+        """Return those of these queues with which the user of the server may do all that is done.
+
+        None where that is missing for one that a lease is held on, or before there is any. But a queue that turned up
+        later is left out, and asked about again: whoever enqueues makes queues, and must not end the work on others.
 
         Raises the error reply of a server that does not say it, as a busy one.
         """
         new = [broker for broker in brokers if broker not in self._permitted]
         if self._rights is None or not new:
-            return True
+            return brokers
+        left_out: set[Broker] = set()
         replies = self._link.calls([self._rights.question(broker) for broker in new])
         for broker, reply in zip(new, replies, strict=True):
-            self.denied = self._rights.refused(broker, reply)
-            if self.denied:
-                self._say(logging.ERROR, "no permission (docs/security.md)", {"missing": self.denied})
-                return False
-            self._permitted.add(broker)
-        return True
+            missing = self._rights.refused(broker, reply)
+            if not missing:
+                self._permitted.add(broker)
+                continue
+            self._say(logging.ERROR, "no permission (docs/security.md)", {"missing": missing})
+            if not self.covered or broker in self.covered:
+                self.denied = missing
+                return ()
+            left_out.add(broker)
+        self.denied = ""
+        return tuple(broker for broker in brokers if broker not in left_out)
 
     def _say(self, level: int, event: str, facts: dict[str, object], at_once: bool = False) -> None:
         """Report why there is no lease, which each try would say again: now and then, or `at_once`."""
@@ -157,7 +173,7 @@ class Lease:
         try:
             while not self._stop:
                 self.guard.look()
-                if (self._clock() >= due or self.covered != self.brokers) and not self.guard.gives_up:
+                if (self._clock() >= due or not self.complete) and not self.guard.gives_up:
                     renewed = self.renew()
                     self.guard.renewed(self.until, self.reachable)
                     due = self._clock() + (self.ttl / RENEWALS if renewed else min(0.5, self.ttl / 10))

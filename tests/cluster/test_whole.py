@@ -14,6 +14,7 @@ from buraq.errors import QueueUnavailable
 from buraq.inspector import Inspector
 from buraq.sharded_events import feed_of
 from buraq.web import create_app
+from buraq.worker.worker import Worker
 from tests.cluster.conftest import left_over, settings_of
 from tests.servers import PATIENCE, eventually
 
@@ -43,6 +44,21 @@ def test_many_tasks_run_once_each_and_leave_nothing(cluster, app, start):
     assert shards == set(range(16))
     assert set(ran.values()) == {1}
     assert all(lane.lease.valid for lane in worker.lanes)
+
+
+def test_a_shard_that_refuses_to_say_what_is_paused_holds_up_no_other(app):
+    worker = Worker(app, name="w~00000001")
+    first, *others = worker.lanes
+    first.controlling.commands([("SET", first.shard.names.paused, "no hash")])  # as BUSY, while a script runs there
+    try:
+        assert not worker.control.attempt(), "it is said"
+
+        assert first.fetcher.paused is None
+        assert {lane.fetcher.paused for lane in others} == {frozenset()}
+    finally:
+        for lane in worker.lanes:
+            for link in lane.links:
+                link.close()
 
 
 def test_who_enqueues_many_is_told_of_all_that_may_be_missing_when_a_master_is_away(cluster, app):

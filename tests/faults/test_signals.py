@@ -94,6 +94,19 @@ def test_a_stop_is_heard_while_a_reload_lets_old_processes_drain(group, queue, l
     assert [line.id for line in ledger.lines("released")] == [task]
 
 
+def test_who_cannot_say_that_it_stops_is_told_again_and_drains_all_the_same(group, queue, ledger):
+    workers = group().consuming()
+    tasks = {queue.enqueue("nap", {"seconds": 6.0}).id}
+    eventually(lambda: ledger.starts().keys() == tasks or None)
+    tasks.add(queue.enqueue("burn", {"seconds": 4.0}).id)  # until it ends nothing else runs, and the arbiter tells on
+    eventually(lambda: ledger.starts().keys() == tasks or None)
+
+    assert workers.stop() == 0
+
+    assert ledger.ended() == tasks
+    assert ledger.lines("released") == []
+
+
 def test_a_process_that_has_stopped_and_does_not_end_shows_where_it_hangs_and_is_ended(group, queue, ledger):
     # It has ten seconds to end from when it has stopped, the arbiter kills what runs three seconds after the twenty.
     workers = group(SHUTDOWN_TIMEOUT="20s", HANG_AT_EXIT="1").consuming()

@@ -98,6 +98,24 @@ def test_rules_that_are_cut_short_under_a_worker_stop_it_before_it_takes_more_an
     assert worker.wait() == 0
 
 
+def test_a_queue_that_turns_up_and_may_not_be_worked_on_holds_up_no_other(
+    acl: AclServer, change: Callable[..., None], launch: Callable[..., Running]
+) -> None:
+    chores.queue.use(Buraq(redis_url=acl.url).config)
+    change("worker", "resetkeys ~buraq_tasks ~buraq_tasks_* ~buraq_tasks:[^z]* ~idemp:*")
+    for _ in range(2):  # the second one finds it there when it starts
+        worker = launch(acl.url_of("worker"), "worker", LEASE_TTL="1s")
+        assert chores.add.enqueue(1, 2).result(PATIENCE) == 3
+        handle = chores.add.options(queue="zoo", id="z").enqueue(1, 2)
+
+        eventually(lambda worker=worker: worker.output.count("no permission") > 1)  # longer than a lease holds
+
+        assert chores.add.enqueue(2, 3).result(PATIENCE) == 5
+        assert handle.state() == "waiting"
+        worker.process.terminate()
+        assert worker.wait() == 0
+
+
 def test_a_replay_that_may_not_add_takes_nothing_from_the_dead_letters(
     acl: AclServer, change: Callable[..., None]
 ) -> None:

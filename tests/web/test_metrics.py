@@ -294,6 +294,38 @@ def test_processes_that_have_ended_leave_one_file_of_a_kind_however_many_they_we
     assert found['buraq_task_duration_seconds_bucket{le="0.025",task_type="mail"}'] == 20
 
 
+BROKEN_OFF = """
+import os, resource, sys
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+types = [f"{n:0100}" for n in range(300)]
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for known in (["mail", *types[:150]], ["mail", *types[150:]]):
+    pid = os.fork()
+    if pid == 0:
+        counting = metrics.TaskMetrics(known=known)
+        for name in known:
+            counting.completed(name, 0.02, 0.001)
+        counting.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    metrics.forget_process(pid)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+print(len(list(folder.glob("counter_*.db"))))
+sys.stdout.write(metrics.render()[0].decode())
+"""
+
+
+def test_what_breaks_while_it_is_added_up_is_counted_once() -> None:
+    files, _, text = run(BROKEN_OFF).partition("\n")
+
+    assert files == "2", "together they are more than may be written into a file"
+    assert read(text)['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 2
+
+
 def test_a_folder_of_ones_own_is_used_and_what_the_dead_left_there_is_forgotten(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

@@ -157,6 +157,7 @@ def test_without_keys_there_is_nothing_to_sign_in_with(make: Make) -> None:
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://["}, 403),  # not even an address
+        ({"Origin": "null", "Host": ""}, 403),
     ],
 )
 def test_changes_by_session_come_from_our_pages_only(make: Make, headers: dict[str, str], status: int) -> None:

@@ -52,6 +52,17 @@ def test_a_server_that_is_away_holds_nobody_up_for_long(fresh_server: Callable[.
     assert farewells.wait(LONG)
 
 
+def test_a_server_that_refuses_costs_no_traceback(
+    app: Buraq, server: Server, redis: Redis, capfd: pytest.CaptureFixture[str]
+) -> None:
+    redis.set(app.backend.names.queues, "no set")  # as BUSY, while somebody's script runs
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+    farewells.end_lease("w~0000dead")
+
+    assert farewells.wait(LONG)
+    assert capfd.readouterr().err == ""
+
+
 def test_before_the_first_fork_all_is_imported_that_a_connection_needs() -> None:
     program = """
 from gevent import monkey

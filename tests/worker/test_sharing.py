@@ -1,8 +1,13 @@
 """Slots that several fetchers share: together they never ask for more than is free, and none is starved."""
 
+import pytest
 from gevent.event import Event
+from redis import Redis
 
-from buraq.worker.sharing import Budget
+from buraq.app import Buraq
+from buraq.worker.holdings import Holdings
+from buraq.worker.sharing import Budget, SharingFetcher
+from tests.worker.parts import lease_of
 
 
 class Asker:
@@ -66,6 +71,29 @@ def test_a_slot_that_was_offered_to_who_leaves_is_offered_to_the_next() -> None:
     assert (away.room.is_set(), other.room.is_set()) == (True, False)
 
     budget.withdraw(away)
+
+    assert other.room.is_set()
+
+
+@pytest.mark.parametrize("ask", ["reconcile", "make groups"])
+def test_who_asks_what_may_not_be_answered_for_long_stands_in_no_line(app: Buraq, redis: Redis, ask: str) -> None:
+    free = [0]
+    budget = Budget(lambda: free[0], concurrency=10, lanes=4)
+    lease = lease_of(app)
+    asking = SharingFetcher(
+        budget, app.backend.server, lease, Holdings(), dispatch=lambda batch: None, hand_back=lambda one: None
+    )
+    other = Asker()
+    budget.claim(asking)
+    budget.claim(other)
+    free[0] = 1
+    budget.room()
+    assert not other.room.is_set()
+
+    if ask == "reconcile":
+        asking.reconcile()
+    else:
+        asking._make_groups(lease.brokers[0])
 
     assert other.room.is_set()
 
