@@ -16,6 +16,7 @@ from buraq.deadletters import ShardLetters
 from buraq.keys import QueueKeys
 from buraq.worker.lease import Lease
 from buraq.worker.reclaimer import FOREIGN_IDLE_MS, MOST_DEATHS, Reclaimer, target_of
+from tests.servers import Server
 from tests.worker.parts import (
     GROUP,
     PATIENT,
@@ -419,6 +420,34 @@ def test_a_server_that_refuses_a_question_ends_no_loop(
     redis.zadd(keys.leases, {reclaiming.loop._lease.name: lease})
     assert reclaiming.loop.attempt()
     assert waiting(redis, keys) == {"f": ["t1"]}
+
+
+@pytest.mark.parametrize("word", ["ZRANGE", "TIME", "XPENDING", "XRANGE"])
+def test_a_question_that_is_refused_once_is_asked_again_and_forgets_no_death(
+    redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys, server: Server, word: str
+) -> None:
+    held("t1", deaths=1)
+    link = reclaiming.loop._link
+    ask = link.commands
+
+    def refused(words: Any) -> list[Any]:
+        if word not in (one[0] for one in words):
+            return ask(words)
+        link.commands = ask  # type: ignore[method-assign]
+        redis.execute_command("ACL", "SETUSER", server.USER, f"-{word}")
+        try:
+            return ask(words)
+        finally:
+            redis.execute_command("ACL", "SETUSER", server.USER, f"+{word}")
+            redis.acl_log_reset()  # the refusal was asked for
+
+    link.commands = refused  # type: ignore[method-assign]
+
+    assert not reclaiming.loop.attempt()
+    assert pending(redis, keys) == {DEAD: 1}
+
+    assert reclaiming.loop.attempt()
+    assert [body["deaths"] for _, body in redis.xrange(keys.streams["s"])] == ["2"]
 
 
 def test_the_dead_behind_five_hundred_living_are_found_in_one_step(
