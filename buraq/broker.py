@@ -146,7 +146,7 @@ class Broker:
         keys = self.keys
         streams = [*keys.by_priority, keys.streams[FRONT], keys.streams[SUSPECTS]]
         owner = [keys.owner(idempotency_key)] if idempotency_key else []
-        kept = [keys.histories["x"], keys.finished]
+        kept = [keys.histories["x"], keys.finished, keys.dlq]
         args: list[Argument] = [self.group, task_id, self.history, record if self.history else ""]
         return self.script("cancel")([*streams, keys.scheduled, keys.tasks, keys.index, *kept, *owner], args)
 

@@ -42,6 +42,7 @@ class Operation:
     # By the names of the queues, or of their parts in a cluster.
     place: dict[str, str] = field(default_factory=dict)  # the last entry that was looked at
     until: dict[str, str] = field(default_factory=dict)  # the last entry when it began
+    begun: list[str] = field(default_factory=list)  # what a batch is at, that has not come to its end: queue and entry
     total: int = 0
     seen: int = 0
     done: int = 0
@@ -154,15 +155,30 @@ class Operations:
         """Do one batch, and write down how far it is. Returns False when there is nothing left to do."""
         more = self._step_named(operation) if operation.filter is None else self._step_through(operation)
         operation.updated_ms = self._now_ms()
-        words = [word for name in COUNTS for word in (name, getattr(operation, name))]
-        key = self._names.operation(operation.id)
+        operation.begun = []
+        place, updated = ujson.dumps(operation.place), operation.updated_ms
         self._checked(
             [
-                ("HSET", key, *words, "place", ujson.dumps(operation.place), "updated_ms", operation.updated_ms),
+                (*self._counted(operation), "place", place, "updated_ms", updated),
                 ("SET", self._names.runner(operation.id), self._me, "PX", RUNNER_LIFE_MS),
             ]
         )
         return more
+
+    def _counted(self, operation: Operation) -> list[str | int]:
+        words = [word for name in COUNTS for word in (name, getattr(operation, name))]
+        return ["HSET", self._names.operation(operation.id), *words, "begun", ujson.dumps(operation.begun)]
+
+    def _begin_batch(self, operation: Operation, found: Sequence[tuple[str, Sequence[DeadLetter]]]) -> None:
+        """Count what a batch had done that was interrupted here, and write down what the next one is at.
+
+        What that was at and is no longer there has been done, unless somebody else did it in these moments: its reply
+        has been lost with the connection, or with the process.
+        """
+        there = [f"{name} {letter.entry}" for name, letters in found for letter in letters]
+        operation.done += len(set(operation.begun).difference(there))
+        operation.begun = there
+        self._checked([self._counted(operation)])
 
     def _step_named(self, operation: Operation) -> bool:
         """Do a batch of those that were named."""
@@ -170,11 +186,16 @@ class Operations:
         by_queue: dict[str, list[str]] = {}
         for queue, entry in part:
             by_queue.setdefault(queue, []).append(entry)
-        for queue, entries in by_queue.items():
-            letters = DeadLetters(self._backend, queue)
-            found = [letter for entry in entries if (letter := letters.at(entry)) is not None]
-            operation.gone += len(entries) - len(found)
-            self._do(operation, letters, found)
+        letters = {queue: DeadLetters(self._backend, queue) for queue in by_queue}
+        found = {
+            queue: [letter for entry in entries if (letter := letters[queue].at(entry)) is not None]
+            for queue, entries in by_queue.items()
+        }
+        before = operation.done
+        self._begin_batch(operation, list(found.items()))
+        operation.gone += len(part) - sum(map(len, found.values())) - (operation.done - before)
+        for queue in by_queue:
+            self._do(operation, letters[queue], found[queue])
         operation.seen += len(part)
         return operation.seen < len(operation.ids)
 
@@ -188,7 +209,9 @@ class Operations:
             shard, _, queue = name.rpartition("/")
             letters = ShardLetters(self._backend.shards[int(shard or 0)], queue)
             page = letters.page(after, BATCH, until)
-            self._do(operation, letters, [letter for letter in page if wanted.fits(letter)])
+            found = [letter for letter in page if wanted.fits(letter)]
+            self._begin_batch(operation, [(name, found)])
+            self._do(operation, letters, found)
             operation.seen = min(operation.total, operation.seen + len(page))
             operation.place[name] = page[-1].entry if len(page) == BATCH else until
             return True
@@ -252,4 +275,5 @@ def _read(operation_id: str, rows: Any) -> Operation | None:
         said[name] = int(said.get(name, 0))
     for name in ("filter", "ids", "place", "until"):
         said[name] = ujson.loads(said.get(name, "null"))
+    said["begun"] = ujson.loads(said.get("begun", "[]"))
     return Operation(id=operation_id, **said)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 HIDDEN = "[redacted]"
 TOO_DEEP = "[too deep to be shown]"
@@ -53,35 +55,80 @@ class Redaction:
             return [self._hidden(item, f"{path}[{n}]", paths, depth + 1) for n, item in enumerate(value)]
         return value
 
-    def restore(self, edited: Any, stored: Any, depth: int = 0) -> Any:
+    def restore(self, edited: Any, stored: Any) -> tuple[Any, list[str]]:
         """Return an edited value in which what still reads as hidden, or as too deep, is what is stored.
 
-        What belongs to nothing that is stored stays hidden: in a list from which some were taken an item has the
-        secrets of the one that reads the same, and never those of another one that had its place.
+        And the paths where nothing that is stored belongs: in a list from which some were taken an item has the secrets
+        of the one that reads the same, and never those of another one that had its place.
         """
+        lost: list[str] = []
+        was = _Was(stored, self.hide(stored)[0])
+        return self._restored(edited, self.hide(edited)[0], was, "", lost, 0), lost
+
+    def _restored(self, edited: Any, looks: Any, was: _Was, path: str, lost: list[str], depth: int) -> Any:
+        if depth == DEEPEST and edited == TOO_DEEP and type(was.stored) in (dict, list):
+            return was.stored
+        if edited in (HIDDEN, TOO_DEEP) and edited != was.stored:
+            lost.append(path)
         if depth == DEEPEST:
-            return stored if edited == TOO_DEEP and type(stored) in (dict, list) else edited
-        if type(edited) is dict and type(stored) is dict:
-            return {
-                name: stored[name]
-                if item == HIDDEN and name in stored and self.secret(name)
-                else self.restore(item, stored.get(name), depth + 1)
-                for name, item in edited.items()
-            }
-        if type(edited) is list and type(stored) is list:
-            shown = [self._hidden(item, "", [], depth + 1) for item in stored]
-            like = [_counterpart(n, item, edited, stored, shown) for n, item in enumerate(edited)]
-            return [self.restore(item, its, depth + 1) for item, its in zip(edited, like, strict=True)]
+            return edited
+        if type(edited) is dict:
+            own = was.stored if type(was.stored) is dict else {}
+            restored = {}
+            for name, item in edited.items():
+                secret, under = self.secret(name), f"{path}.{name}" if path else name
+                if item == HIDDEN and name in own and secret:
+                    restored[name] = own[name]
+                else:  # what is in a secret was not shown, so nothing in it can be what was
+                    its = _Was(own[name], was.shown[name]) if name in own and not secret else _NOTHING
+                    look = looks[name] if its is not _NOTHING else None
+                    restored[name] = self._restored(item, look, its, under, lost, depth + 1)
+            return restored
+        if type(edited) is list:
+            items = [_Was(*pair) for pair in zip(*was, strict=True)] if type(was.stored) is list else []
+            were = _counterparts(looks, items) if items else [_NOTHING] * len(edited)
+            return [
+                self._restored(item, looks[n] if items else None, were[n], f"{path}[{n}]", lost, depth + 1)
+                for n, item in enumerate(edited)
+            ]
         return edited
 
 
-def _counterpart(n: int, item: Any, edited: list[Any], stored: list[Any], shown: list[Any]) -> Any:
-    """Return the stored item that an edited one was: the one that reads the same, else the one in its place."""
-    if n < len(shown) and item == shown[n]:
-        return stored[n]
-    if item in shown:
-        return stored[shown.index(item)]
-    return stored[n] if len(edited) == len(stored) else None
+class _Was(NamedTuple):
+    """A value as it is stored, and as it is shown."""
+
+    stored: Any
+    shown: Any
+
+
+_NOTHING = _Was(None, None)
+
+
+def _counterparts(looks: list[Any], items: list[_Was]) -> list[_Was]:
+    """Return for each item of an edited list, as it looks, which one it was; nothing where it may be several."""
+    texts, shown = [_text(look) for look in looks], [_text(item.shown) for item in items]
+    places: dict[str, list[_Was]] = {}
+    for text, item in zip(shown, items, strict=True):
+        places.setdefault(text, []).append(item)
+    alike = {text: all(item.stored == there[0].stored for item in there) for text, there in places.items()}
+    count, met = Counter(texts), Counter[str]()
+    found: list[_Was] = []
+    for n, text in enumerate(texts):
+        there, in_place = places.get(text, []), len(looks) == len(items)
+        if len(there) == count[text]:  # those that look the same have kept their order
+            found.append(there[met[text]])
+        elif in_place and text == shown[n]:
+            found.append(items[n])
+        elif there:
+            found.append(there[0] if alike[text] else _NOTHING)
+        else:  # it was edited: in its place, if the one that was there is nowhere else
+            found.append(items[n] if in_place and count[shown[n]] < len(places[shown[n]]) else _NOTHING)
+        met[text] += 1
+    return found
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,8 @@
 -- KEYS[8] index      hash, task id -> place
 -- KEYS[9] history    stream of the cancelled tasks that are kept
 -- KEYS[10] ids       hash, task id -> its newest record in a history
--- KEYS[11+] owner    the task's idempotency key, when it has one
+-- KEYS[11] dlq       stream
+-- KEYS[12+] owner    the task's idempotency key, when it has one
 -- ARGV[1] group      consumer group
 -- ARGV[2] id         of the task
 -- ARGV[3] most       records in the history
@@ -24,21 +25,21 @@
 local place = redis.call('HGET', KEYS[8], ARGV[2])
 if not place then return 'UNKNOWN' end
 local where, entry = string.sub(place, 1, 1), string.sub(place, 2)
-if where == 'd' then return 'DEAD' end
 
 if where == 'z' then
   if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then return 'UNKNOWN' end
   redis.call('HDEL', KEYS[7], ARGV[2])
   redis.call('ZREM', KEYS[6], ARGV[2])
 else
-  local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5})[where]]
+  local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5, d = 11})[where]]
   if not key or #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
+  if where == 'd' then return 'DEAD' end
   local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
   if not pending.err and #pending > 0 then return 'RUNNING' end
   redis.call('XDEL', key, entry)
 end
 redis.call('HDEL', KEYS[8], ARGV[2])
-if KEYS[11] and redis.pcall('GET', KEYS[11]) == ARGV[2] then redis.call('DEL', KEYS[11]) end
+if KEYS[12] and redis.pcall('GET', KEYS[12]) == ARGV[2] then redis.call('DEL', KEYS[12]) end
 if ARGV[4] ~= '' then keep(KEYS[9], KEYS[10], 'x', ARGV[2], ARGV[4]) end
 forget(KEYS[9], KEYS[10], 'x', ARGV[3])
 return 'CANCELLED'

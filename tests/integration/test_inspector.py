@@ -1,11 +1,12 @@
 """A task is found wherever it is, also while it is moved from one place to another."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from buraq import Buraq
 from buraq.browse import Tasks
@@ -58,6 +59,16 @@ def test_a_task_that_comes_due_while_it_is_cancelled_leaves_its_idempotency_key(
     assert [known.task.id for known in Tasks(app.backend).page("cancelled", ["default"]).items] == [handle.id]
 
 
+def test_what_is_kept_of_a_cancelled_task_is_what_its_entry_held_to_the_byte(app: Buraq, redis: Redis) -> None:
+    raw = '{"id" :"t1","type":"t","payload":{"url":"a\\/b","n":1e2,"name":"\\u00e9"},"more":[1, 2]}'
+    entry = redis.xadd("buraq_tasks", {"payload": raw})
+    redis.hset("buraq_tasks:index", "t1", f"n{entry}")
+
+    assert Inspector(app.backend).cancel("default", "t1") == "CANCELLED"
+    [(_, kept)] = redis.xrange(app.backend.broker("default").keys.histories["x"])
+    assert json.loads(kept["record"])["task"] == raw
+
+
 def test_a_task_that_comes_due_while_it_is_browsed_is_found(app: Buraq) -> None:
     handle = app.enqueue("t", delay=60)
     after_the_index(app, lambda: promote(app))
@@ -67,7 +78,7 @@ def test_a_task_that_comes_due_while_it_is_browsed_is_found(app: Buraq) -> None:
     assert found.state == "waiting"
 
 
-@pytest.mark.parametrize("place", ["n1-1", "s1-1", "z", "znk0", "q1-1", ""])
+@pytest.mark.parametrize("place", ["n1-1", "s1-1", "z", "znk0", "d1-1", "q1-1", "é1-1", ""])
 def test_a_row_that_its_place_does_not_confirm_is_no_task(app: Buraq, redis: Redis, place: str) -> None:
     redis.hset("buraq_tasks:index", "t1", place)
 
@@ -96,6 +107,25 @@ def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         ask(Inspector(app.backend))
+
+
+def test_a_group_that_may_not_be_asked_for_is_not_taken_for_one_that_runs_nothing(
+    app: Buraq, redis: Redis, server: Server
+) -> None:
+    redis.execute_command("ACL", "SETUSER", server.USER, "-xinfo")
+    try:
+        with pytest.raises(NoPermissionError, match="xinfo"):
+            Inspector(app.backend).counts("default")
+    finally:
+        redis.execute_command("ACL", "SETUSER", server.USER, "+xinfo")
+        redis.acl_log_reset()  # the refusal was asked for
+
+
+def test_a_count_of_deaths_with_thousands_of_digits_hides_no_list(app: Buraq, redis: Redis) -> None:
+    redis.xadd("buraq_tasks", {"payload": '{"id":"t1","type":"t","payload":{}}', "deaths": "9" * 5000})
+
+    [known] = Tasks(app.backend).page("waiting", ["default"]).items
+    assert (known.task.id, known.deaths) == ("t1", 0)
 
 
 def test_a_result_that_may_not_be_read_is_not_waited_for(app: Buraq, redis: Redis) -> None:

@@ -54,7 +54,7 @@ def test_a_dead_letter_stays(groups: World) -> None:
     assert groups.change(groups.broker.cancel("t1", "k")) == (b"DEAD", {})
 
 
-@pytest.mark.parametrize("place", [None, "n7-0", "s7-0", "zn-0", "q7-0", ""])
+@pytest.mark.parametrize("place", [None, "n7-0", "s7-0", "zn-0", "d7-0", "q7-0", ""])
 def test_a_task_that_is_nowhere_is_unknown_whatever_its_row_says(groups: World, place: str | None) -> None:
     groups.redis.set("idemp:k", "t1")
     if place is not None:

@@ -18,3 +18,9 @@ def test_threads_that_ask_for_a_queue_at_once_get_one_broker() -> None:
 
     assert shard.broker("mail") is shard.broker("mail")
     assert shard.broker("mail") is not shard.broker("bulk")
+
+
+def test_where_priorities_are_off_all_tasks_share_one_line() -> None:
+    for said, letter in (("true", "h"), ("false", "n")):
+        backend = Backend(Config.from_env({"ENABLE_PRIORITY": said}))
+        assert backend.broker("mail").letter_of("high") == letter

@@ -2,7 +2,7 @@
 
 import pytest
 
-from buraq.redaction import HIDDEN, Redaction
+from buraq.redaction import HIDDEN, TOO_DEEP, Redaction
 
 SECRETS = Redaction(["token"])
 STORED = {"to": [{"url": "a", "token": "A"}, {"url": "b", "token": "B"}, {"url": "c", "token": "C"}]}
@@ -14,20 +14,51 @@ def shown(*urls: str, **changed: str) -> dict[str, list[dict[str, str]]]:
 
 def test_what_is_shown_and_sent_back_is_what_was_stored() -> None:
     assert SECRETS.hide(STORED) == (shown("a", "b", "c"), ["to[0].token", "to[1].token", "to[2].token"])
-    assert SECRETS.restore(shown("a", "b", "c"), STORED) == STORED
+    assert SECRETS.restore(shown("a", "b", "c"), STORED) == (STORED, [])
 
 
 @pytest.mark.parametrize("urls", ["bc", "c", "cba", "ba", "aab"])
 def test_items_that_are_taken_out_or_moved_keep_their_own_secrets(urls: str) -> None:
-    found = SECRETS.restore(shown(*urls), STORED)["to"]
+    found = SECRETS.restore(shown(*urls), STORED)[0]["to"]
     assert [(item["url"], item["token"]) for item in found] == [(url, url.upper()) for url in urls]
 
 
 def test_an_item_that_is_edited_in_its_place_keeps_its_secret() -> None:
-    found = SECRETS.restore(shown("a", "b", "c", b="edited"), STORED)["to"]
+    found = SECRETS.restore(shown("a", "b", "c", b="edited"), STORED)[0]["to"]
     assert [item["token"] for item in found] == ["A", "B", "C"]
 
 
-def test_an_item_that_may_be_anybodys_gets_no_secret() -> None:
-    found = SECRETS.restore(shown("b", "c", c="edited"), STORED)["to"]
-    assert [item["token"] for item in found] == ["B", HIDDEN]
+@pytest.mark.parametrize("urls", ["bc", "bca", "cb"])
+def test_an_item_that_may_be_anybodys_gets_no_secret_and_is_named(urls: str) -> None:
+    found, lost = SECRETS.restore(shown(*urls, c="edited"), STORED)
+    tokens = {item["url"]: item["token"] for item in found["to"]}
+    assert (tokens["b"], tokens["edited"]) == ("B", HIDDEN)
+    assert lost == [f"to[{urls.index('c')}].token"]
+
+
+def test_of_items_that_read_the_same_each_keeps_its_own_secret_or_none_is_guessed() -> None:
+    stored = [{"token": 1}, {"token": 2}, {"url": "c", "token": 3}]
+    alike, other = {"token": HIDDEN}, {"url": "c", "token": HIDDEN}
+    assert SECRETS.restore([other, alike, alike], stored) == ([stored[2], *stored[:2]], [])
+    assert SECRETS.restore([alike, alike], stored) == (stored[:2], [])
+    assert SECRETS.restore([alike, {"url": "new", **alike}, other], stored)[0][1] == {"url": "new", "token": 2}
+    assert SECRETS.restore([alike, other], stored) == ([alike, stored[2]], ["[0].token"])
+
+
+@pytest.mark.parametrize(
+    ("edited", "path"),
+    [
+        ({"other_token": HIDDEN}, "other_token"),
+        ({"to": HIDDEN}, "to"),
+        ({"to": [HIDDEN]}, "to[0]"),
+        ({"in": {"token": HIDDEN}}, "in.token"),
+        ({"in": TOO_DEEP}, "in"),
+    ],
+)
+def test_what_reads_as_hidden_where_nothing_is_stored_is_named(edited: dict[str, object], path: str) -> None:
+    assert SECRETS.restore(edited, STORED) == (edited, [path])
+
+
+def test_a_text_that_was_stored_so_is_no_secret() -> None:
+    stored = {"note": HIDDEN, "token": HIDDEN, "list": [TOO_DEEP]}
+    assert SECRETS.restore(stored, stored) == (stored, [])

@@ -246,6 +246,26 @@ def test_a_dead_letter_can_be_edited_and_its_secrets_stay(both: tuple[Client, Wo
     assert actions(api) == [("edit_and_replay", "default", "t", None)]
 
 
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"auth": "[redacted]"}, "payload.auth"),
+        ({"card": {"new_token": "[redacted]"}}, "payload.card.new_token"),
+        ({"lines": [{"n": 2, "secret": "[redacted]"}]}, "payload.lines[0].secret"),
+    ],
+)
+def test_an_edit_that_has_lost_its_secret_is_refused_and_the_letter_stays(
+    both: tuple[Client, Workplace], payload: dict[str, Any], field: str
+) -> None:
+    api, work = both
+    work.app.enqueue("t", {"card": {"token": "tok"}, "lines": [{"n": 0, "secret": 5}, {"n": 1, "secret": 6}]}, id="t")
+    work.bury()
+    letter = letter_id(api)
+    refused = api.post(f"/dead-letters/{letter}/replay", {"payload": payload})
+    assert (refused.status_code, refused.json["field"]) == (422, field)
+    assert letter_id(api) == letter
+
+
 def test_what_is_too_deep_to_be_shown_stays_as_it_is(both: tuple[Client, Workplace]) -> None:
     api, work = both
     deep: Any = "the bottom"

@@ -1,23 +1,22 @@
 """What dead processes held gets another chance, or is buried; what the living hold is left alone."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pytest
 import ujson
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.broker import RECLAIM_BATCH
 from buraq.config import Config
-from buraq.connection import SharedLink
 from buraq.deadletters import ShardLetters
 from buraq.keys import QueueKeys
 from buraq.worker.lease import Lease
 from buraq.worker.reclaimer import FOREIGN_IDLE_MS, MOST_DEATHS, Reclaimer, target_of
+from tests.servers import Server
 from tests.worker.parts import (
     GROUP,
     PATIENT,
@@ -423,32 +422,32 @@ def test_a_server_that_refuses_a_question_ends_no_loop(
     assert waiting(redis, keys) == {"f": ["t1"]}
 
 
-class BusyOnce:
-    """A link whose server refuses to show the first entries that it is asked for, as one that is busy for a moment."""
-
-    def __init__(self, link: SharedLink) -> None:
-        self.call = link.call
-        self._link = link
-        self._refused = False
-
-    def commands(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        replies = self._link.commands(commands)
-        if self._refused or commands[0][0] != "XRANGE":
-            return replies
-        self._refused = True
-        return [ResponseError("BUSY")] * len(replies)
-
-
-def test_an_entry_that_cannot_be_read_for_a_moment_keeps_its_deaths(
-    redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys
+@pytest.mark.parametrize("word", ["ZRANGE", "TIME", "XPENDING", "XRANGE"])
+def test_a_question_that_is_refused_once_is_asked_again_and_forgets_no_death(
+    redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], keys: QueueKeys, server: Server, word: str
 ) -> None:
     held("t1", deaths=1)
-    reclaiming.loop._link = BusyOnce(reclaiming.loop._link)  # type: ignore[assignment]
+    link = reclaiming.loop._link
+    ask = link.commands
+
+    def refused(words: Any) -> list[Any]:
+        if word not in (one[0] for one in words):
+            return ask(words)
+        link.commands = ask  # type: ignore[method-assign]
+        redis.execute_command("ACL", "SETUSER", server.USER, f"-{word}")
+        try:
+            return ask(words)
+        finally:
+            redis.execute_command("ACL", "SETUSER", server.USER, f"+{word}")
+            redis.acl_log_reset()  # the refusal was asked for
+
+    link.commands = refused  # type: ignore[method-assign]
 
     assert not reclaiming.loop.attempt()
     assert pending(redis, keys) == {DEAD: 1}
+
     assert reclaiming.loop.attempt()
-    assert waiting(redis, keys) == {"s": ["t1"]}
+    assert [body["deaths"] for _, body in redis.xrange(keys.streams["s"])] == ["2"]
 
 
 def test_the_dead_behind_five_hundred_living_are_found_in_one_step(

@@ -134,8 +134,11 @@ def replay_letter(call: Call) -> Response:
 
 
 def _edited(call: Call, letter: DeadLetter, task: Task, payload: dict[str, Any]) -> DeadLetter:
-    """Return a dead letter with another payload; what still reads as hidden is what is stored."""
-    payload = call.state.redaction.restore(payload, task.payload)
+    """Return a dead letter with another payload; what still reads as hidden is what is stored, or refused."""
+    payload, lost = call.state.redaction.restore(payload, task.payload)
+    if lost:
+        field = f"payload.{lost[0]}"
+        refuse(422, f"{field} reads as hidden, and nothing that is stored belongs there: write its value", field)
     try:
         Template(task.type, {}, call.backend.config.max_payload_bytes).write(task.id, payload, timestamp())
     except PayloadTooLarge as error:

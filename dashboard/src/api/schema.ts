@@ -422,7 +422,7 @@ export type Selection = {
 
 /** What to change before a dead letter is replayed. */
 export type ReplayEdit = {
-  /** The payload to run with instead. A value that still reads `[redacted]` at one of the `redacted` paths keeps what is stored. Left out: as it is. */
+  /** The payload to run with instead. A value that still reads `[redacted]` at one of the `redacted` paths keeps what is stored; where nothing is, or it may be one of several, it is refused. Left out: as it is. */
   payload?: Record<string, unknown>;
 };
 
