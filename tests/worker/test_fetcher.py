@@ -288,7 +288,7 @@ def test_a_suspect_whose_worker_died_of_it_maybe_meets_no_other(
 ) -> None:
     fetching = Fetching(app, lease, cohort=3)
     fetching.step()
-    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "killer", deaths=5)
     suspects(redis, keys, "s1", "s2")
 
     assert fetching.step() == ["killer"]
@@ -307,17 +307,30 @@ def test_a_suspect_whose_worker_died_of_it_maybe_waits_until_the_cohort_is_done_
     fetching = Fetching(app, lease, cohort=3)
     fetching.step()
     suspects(redis, keys, "s1")
-    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "killer", deaths=5)
 
     assert fetching.step() == ["s1"]
     [killer] = fetching.handed_back
     fetching.holdings.settled(killer)
-    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "killer", deaths=5)
     assert fetching.step() == []
     assert len(fetching.handed_back) == 1
 
     fetching.holdings.settled(fetching.dispatched[0])
     assert fetching.step() == ["killer"]
+
+
+@pytest.mark.parametrize(("deaths", "together"), [(2, 8), (3, 4), (4, 1), (5, 1)])
+def test_the_company_of_a_suspect_gets_smaller_with_each_death(
+    redis: Redis, app: Buraq, lease: Lease, keys: QueueKeys, deaths: int, together: int
+) -> None:
+    fetching = Fetching(app, lease, cohort=8)
+    fetching.step()
+    names = [f"s{n}" for n in range(8)]
+    suspects(redis, keys, *names, deaths=deaths)
+
+    assert fetching.step() == names[:together]
+    assert ids(fetching.handed_back) == names[together:]
 
 
 def of_two_shards(app: Buraq, lease: Lease, most: int, cohort: int) -> tuple[Fetching, Fetching]:
@@ -351,12 +364,12 @@ def test_a_suspect_whose_worker_died_of_it_maybe_meets_none_of_another_shard(
     one, other = of_two_shards(app, lease, most=4, cohort=2)
     suspects(redis, keys, "s1")
     assert one.step() == ["s1"]
-    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "killer", deaths=5)
 
     assert other.step() == []
     [killer] = other.handed_back
     other.holdings.settled(killer)
-    suspects(redis, keys, "killer", deaths=3)
+    suspects(redis, keys, "killer", deaths=5)
     assert (one.step(), other.step()) == ([], []), "none comes before that one has ended"
 
     one.holdings.settled(one.dispatched.pop())
