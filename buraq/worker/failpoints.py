@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def arm(worker: Worker, folder: str) -> None:
     """Wrap the steps of a worker.
 
     A step fails once for each file of its name in the folder: who takes the file away is who fails, so that of several
-    processes one does. `kill` in the file ends the process as SIGKILL does, anything else raises `Planted`.
+    processes one does. `kill` in the file ends the process as SIGKILL does, `hang` stands still for as long as the file
+    lies there under its new name, which ends in the process's id, anything else raises `Planted`.
     """
     log.critical("fail points are armed: this process dies when a test says so", extra={"folder": folder})
     for step, (part, attribute, before) in STEPS.items():
@@ -79,6 +81,10 @@ def _obey(order: Path) -> None:
     except FileNotFoundError:
         return
     what = taken.read_text()
+    while what == "hang":
+        time.sleep(0.05)
+        if not taken.exists():
+            return
     taken.unlink()
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -16,8 +16,8 @@ troubles = RateLimited(log)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 # Seconds that a step may take beside what it waits by design: a server that hangs holds it for seven (to connect, to
-# answer), and a pause follows. A loop that stands still is to be seen within ten.
-_STEP = 8.0
+# answer). A loop that stands still is to be seen within ten, a fetch too, which waits for two.
+_STEP = 7.5
 _PATIENCE = 9.0
 
 
@@ -67,6 +67,7 @@ class Loop:
     def trouble(self, error: Exception) -> None:
         """Log that Redis is away or refuses, and pause."""
         troubles.warning("redis trouble", key=self.name, extra={"loop": self.name, "error": str(error)})
+        self.tick()  # it has got on, and the pause is not the server's
         self._stopping.wait(self._pause)
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
 

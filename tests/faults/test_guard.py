@@ -9,6 +9,8 @@ import pytest
 import ujson
 
 from tests.faults.conftest import Group, Ledger, nothing_left
+from tests.faults.ledger import now
+from tests.faults.results import promised
 from tests.servers import PATIENCE, eventually
 
 pytestmark = pytest.mark.e2e
@@ -89,3 +91,39 @@ def test_past_max_blocked_others_take_over_what_a_blocked_process_has(
     eventually(lambda: nothing_left(redis))
     [line] = [line for line in stuck.log.read_text().splitlines() if "lease let go" in line]
     assert hot in line
+
+
+LOOPS = {
+    "fetch loop": "fetch",
+    "settle loop": "settle",
+    "promote loop": "promote",
+    "reclaim loop": "reclaim",
+    "control loop": "control",
+    "before renewing": "lease",
+}
+
+
+def test_a_loop_that_stands_still_is_named_within_ten_seconds_and_forgiven_when_it_moves_again(
+    group: Any, redis: Any
+) -> None:
+    # A process for each, and all hang at once: one after the other would take a minute.
+    groups = [group(fail_points=True) for _ in LOOPS]
+    orders = [one.consuming().plant(step, "hang") for one, step in zip(groups, LOOPS, strict=True)]
+    for order in orders:
+        eventually(lambda order=order: not order.exists())
+    hung = now()
+
+    for one, loop in zip(groups, LOOPS.values(), strict=True):
+        [pid] = one.workers()
+        _, [problem] = eventually(  # type: ignore[misc]
+            lambda one=one: seen if (seen := health(one, "livez"))[0] == 503 else None
+        )
+        assert re.fullmatch(rf"process {pid}: the {loop} loop has not moved for \d+ s", problem)
+        assert health(one, "readyz")[0] == 503
+    assert now() - hung < promised(10.5), "half a second to look, and to ask"
+
+    for one, order in zip(groups, orders, strict=True):
+        [pid] = one.workers()
+        order.with_name(f"{order.name}.{pid}").unlink()
+        eventually(lambda one=one: health(one, "livez") == (200, []))
+        assert one.stop() == 0

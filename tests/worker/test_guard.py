@@ -316,7 +316,7 @@ def test_the_loops_of_a_worker_are_seen_within_ten_seconds_with_the_usual_settin
 def test_a_fetch_that_blocks_for_a_minute_is_given_more(app: Buraq) -> None:
     patient = Buraq(redis_url=app.config.redis_url, block_timeout="60s")
 
-    assert Worker(patient).fetcher.patience == 68
+    assert Worker(patient).fetcher.patience == 67.5
     assert Config().block_timeout == 2.0
 
 
