@@ -1,6 +1,6 @@
 """What does a change cost? No-op tasks in one process, on several commits of this repository in turn.
 
-    python -m benchmarks versions dff86a4 HEAD --runs 15
+    python -m benchmarks versions HEAD~100 HEAD --runs 15
 
 Each is checked out beside this one and runs its own `process` benchmark. The machine's speed changes by the minute, so
 what counts is the ratio to the first one of the same round.
@@ -51,6 +51,8 @@ def compared(runs: dict[str, Callable[[], Figures]]) -> dict[str, Callable[[], F
         figures = runs[case]()
         if case == first:
             base.update(figures)
+        if not base:
+            raise RuntimeError(f"{first} has no figures to compare with")
         return figures | {f"{name} ×": figures[name] / base[name] for name in _COMPARED}
 
     return {case: lambda case=case: with_ratios(case) for case in runs}
