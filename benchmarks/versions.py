@@ -61,7 +61,7 @@ def compared(runs: dict[str, Callable[[], Figures]]) -> dict[str, Callable[[], F
 def main() -> None:
     """Check the commits out, run them in turn, and take the copies away."""
     arguments = parser(__doc__)
-    arguments.add_argument("commits", nargs="*", default=["HEAD"], help="the first is what the others are compared with")
+    arguments.add_argument("commits", nargs="*", default=["HEAD"], help="the first is what others are compared with")
     arguments.add_argument("--tasks", type=int, default=100_000, help="of one run")
     options = arguments.parse_args()
     if options.quick:

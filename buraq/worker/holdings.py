@@ -24,10 +24,10 @@ _A_WHOLE_COHORT = 1 << 20
 def weight(delivery: Delivery) -> int:
     """Return for how many suspects one counts.
 
-    One whose worker process died while a sandbox ran it may be able to take even the worker down, and each time it does
-    its company is charged for it. Mostly it was somebody else's kill, and one by one they would wait for minutes. So the
-    company gets smaller with each death, of 32 to 16, to 4, to none: alone from five deaths on, no neighbour of a guilty
-    one ever comes to the six of which a task is buried.
+    One whose worker process died while a sandbox ran it may be able to take even the worker down, and each time it
+    does its company is charged for it. Mostly it was somebody else's kill, and one by one they would wait for long. So
+    the company gets smaller with each death, of 32 to 16, to 4, to none: alone from five deaths on, no neighbour of a
+    guilty one ever comes to the six deaths of which a task is buried.
     """
     deaths = delivery.deaths
     return 1 if deaths <= SUSPECT_DEATHS else _WEIGHTS.get(deaths, _A_WHOLE_COHORT)

@@ -214,7 +214,7 @@ def test_a_hub_that_does_not_turn_again_is_reported_by_the_thread_itself_in_the_
 # -- loops
 
 
-@pytest.mark.parametrize(("interval", "waits", "allowed"), [(0.0, 0.0, 9), (1.0, 0.0, 9), (0.0, 2.0, 10)])
+@pytest.mark.parametrize(("interval", "waits", "allowed"), [(0.0, 0.0, 9), (1.0, 0.0, 9), (0.0, 2.0, 9.5)])
 def test_a_loop_that_stands_still_is_named_within_ten_seconds(
     interval: float, waits: float, allowed: float, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,7 +226,7 @@ def test_a_loop_that_stands_still_is_named_within_ten_seconds(
     watched.pass_by(0.4, moving=(other,))
 
     state = watched.row.read()
-    assert (state.late_loop, round(state.late)) == ("fetch", allowed)
+    assert (state.late_loop, state.late) == ("fetch", pytest.approx(allowed + 0.2, abs=0.15))
     [said] = logged(watched, caplog)
     assert (said.levelno, said.getMessage(), said.loop) == (logging.ERROR, "loop stands still", "fetch")
 
