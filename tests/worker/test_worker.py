@@ -185,6 +185,27 @@ def test_a_queue_that_appears_later_is_consumed(app: Buraq, redis: Redis, start:
     eventually(lambda: len(ledger.runs) == 3)
 
 
+def test_a_queue_whose_stream_is_none_holds_up_no_other_and_runs_when_that_is_mended(
+    app: Buraq, redis: Redis, keys: QueueKeys, start: Start, eventually: Eventually
+) -> None:
+    ledger = Ledger(app)
+    mail = app.backend.broker("mail").keys
+    redis.sadd(app.backend.names.queues, "mail")
+    redis.set(mail.streams["n"], "a text")
+    worker = start(app)
+    eventually(lambda: len(worker.fetcher.brokers) == 2)
+    task_ids = enqueue(app, 50)
+    eventually(lambda: len(ledger.runs) == 50 and nothing_waits(redis, keys))
+
+    redis.delete(mail.streams["n"])
+    task_ids |= enqueue(app, 5, "m", queue="mail")
+    eventually(lambda: len(ledger.runs) == 55 and nothing_waits(redis, mail))
+    worker.stop(5.0)
+
+    assert ledger.runs == dict.fromkeys(task_ids, 1)
+    assert left(redis, keys) == left(redis, mail) == {}
+
+
 def test_delayed_tasks_run_in_time(app: Buraq, redis: Redis, start: Start, eventually: Eventually) -> None:
     late: dict[str, float] = {}
     due: dict[str, float] = {}
