@@ -179,6 +179,25 @@ def test_a_signal_drains_and_exits_0(
     assert worker.wait() == 0, worker.output
 
 
+def test_a_program_that_replaces_its_standard_error_stops_cleanly(
+    start: Callable[..., Running],
+    run: Callable[..., Done],
+    tasks: Path,
+    redis: Redis,
+    eventually: Callable[..., object],
+) -> None:
+    tasks.write_text(TASKS + "import io, sys\nsys.stderr = io.StringIO()\n")
+    worker = start("worker", "tasks")
+    enqueue(run, "t1")
+    eventually(lambda: noted(redis) == ["t1"])
+
+    worker.process.terminate()
+
+    assert worker.wait() == 0, worker.output
+    assert '"stopped"' in worker.output
+    assert "Traceback" not in worker.output
+
+
 def test_two_workers_on_one_host_start_without_settings(
     start: Callable[..., Running], tasks: Path, eventually: Callable[..., object]
 ) -> None:
