@@ -251,8 +251,8 @@ class Server:
     def from_url(cls, url: str, ssl_cert_reqs: str = "required") -> Server:
         """Return the server at a redis://, rediss:// or unix:// URL. Nothing is connected yet.
 
-        Raises `TypeError` or `ValueError` for an option in its query that redis-py does not have, or not with that
-        value.
+        Raises `TypeError`, `ValueError` or `RedisError` for an option in its query that redis-py does not have, or not
+        with that value.
         """
         options: dict[str, Any] = {"ssl_cert_reqs": ssl_cert_reqs} if url.startswith("rediss://") else {}
         if ssl_cert_reqs == "none" and options:

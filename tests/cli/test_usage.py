@@ -123,15 +123,22 @@ def test_a_wrong_setting_is_code_2_and_named(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "api"])
-@pytest.mark.parametrize("option", ["timeout=5", "socket_timeout=soon"])
+@pytest.mark.parametrize(
+    ("scheme", "option", "named"),
+    [
+        ("redis", "timeout=5", "'timeout'"),
+        ("redis", "socket_timeout=soon", "'socket_timeout'"),
+        ("rediss", "ssl_cert_reqs=CERT_NONE", "Invalid SSL Certificate Requirements Flag: CERT_NONE"),
+    ],
+)
 def test_an_option_in_the_url_that_redis_py_does_not_know_is_code_2_and_named(
-    run: Callable[..., Done], command: str, option: str
+    run: Callable[..., Done], command: str, scheme: str, option: str, named: str
 ) -> None:
-    done = run(command, url=f"redis://:secret@127.0.0.1:1/0?{option}")
+    done = run(command, url=f"{scheme}://:secret@127.0.0.1:1/0?{option}")
 
     assert done.code == 2
-    assert f"REDIS_URL='redis://:***@127.0.0.1:1/0?{option}' cannot be used" in done.err
-    assert f"'{option.partition('=')[0]}'" in done.err.partition("cannot be used")[2]
+    assert f"REDIS_URL='{scheme}://:***@127.0.0.1:1/0?{option}' cannot be used" in done.err
+    assert named in done.err.partition("cannot be used")[2]
 
 
 @pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",)], ids=" ".join)
