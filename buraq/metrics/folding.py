@@ -16,6 +16,7 @@ from typing import Any
 
 KINDS = ("counter", "histogram", "summary")  # whose values can be added up; of gauges each mode has its own rule
 GONE = "gone"  # in the place of a process id
+UNREADABLE = (struct.error, RuntimeError, ValueError)  # what is raised of a file that was not written whole
 _LOCK = "folding.lock"
 _PATIENCE = 1.0  # seconds for which the lock is waited for: who holds it may be stopped, and the arbiter has more to do
 _BESIDE_KEY = 40  # bytes that a value takes in a file beside its key, at most
@@ -51,7 +52,7 @@ def _add(source: Path, target: Path) -> None:
     files: Any = mmap_dict.MmapedDict
     try:
         values = list(files.read_all_values_from_file(str(source)))
-    except (struct.error, RuntimeError, ValueError):  # it died before it had written its first one whole
+    except UNREADABLE:  # it died before it had written its first one whole
         return
     if not values:
         return

@@ -326,6 +326,32 @@ def test_what_breaks_while_it_is_added_up_is_counted_once() -> None:
     assert read(text)['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 2
 
 
+PARENT = """
+import os, sys
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+pid = os.fork()
+if pid == 0:
+    counting = metrics.TaskMetrics(known=["mail"])
+    counting.completed("mail", 0.02, 0.001)
+    counting.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+text = metrics.render(counting=False)[0].decode()
+print(len(list(folder.glob(f"*_{os.getpid()}.db"))))
+sys.stdout.write(text)
+"""
+
+
+def test_a_parent_that_counts_nothing_shows_the_figures_and_leaves_no_files_among_them() -> None:
+    files, _, text = run(PARENT).partition("\n")
+
+    assert files == "0"
+    assert read(text)['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 1
+
+
 FOLDED = """
 import fcntl, os
 from pathlib import Path
