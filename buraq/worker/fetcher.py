@@ -339,7 +339,6 @@ class Fetcher(Loop):
                 done = bool(finished)
 
         # A lease may be held where no step has fetched yet, and is not where that is denied.
-        held = () if self._lease.denied else self._lease.brokers
-        self.each(dict.fromkeys((*self.brokers, *held)), leave)
+        self.each(dict.fromkeys((*self.brokers, *self._lease.covered)), leave)
         self._link.close()
         return sum(handed)

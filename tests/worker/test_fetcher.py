@@ -422,7 +422,7 @@ def mail(app: Buraq) -> QueueKeys:
 @pytest.fixture
 def guest(server: Server, redis: Redis) -> Iterator[Connections]:
     """A user who may do all, but nothing with the queue `mail`."""
-    keys = ("resetkeys", "~buraq_tasks", "~buraq_tasks_*", "~buraq_tasks:[^m]*", "~idemp:*")
+    keys = ("resetkeys", "~buraq_tasks", "~buraq_tasks_*", "~buraq_tasks:[^m]*", "~buraq_tasks:m[^a]*", "~idemp:*")
     redis.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "&*", *keys)
     yield Connections.from_url(f"redis://guest:secret@127.0.0.1:{server.port}/0")
     redis.execute_command("ACL", "DELUSER", "guest")
@@ -802,6 +802,18 @@ def test_who_leaves_before_the_first_fetch_forgets_the_process_too(
     app: Buraq, redis: Redis, lease: Lease, keys: QueueKeys
 ) -> None:
     assert Fetching(app, lease).fetcher.leave() == 0
+    assert redis.zrange(keys.leases, 0, -1) == []
+
+
+def test_who_leaves_does_not_ask_a_queue_on_which_it_has_no_lease(
+    app: Buraq, redis: Redis, keys: QueueKeys, guest: Connections
+) -> None:
+    fetching = Fetching(app, lease := lease_of(app), server=guest)
+    add(app, "t1")
+    fetching.step()
+    lease.brokers = (*lease.brokers, app.backend.broker("mail"))
+
+    assert fetching.fetcher.leave() == 1
     assert redis.zrange(keys.leases, 0, -1) == []
 
 
