@@ -81,8 +81,9 @@ class ConsumerWorker(GeventWorker):
         terminal, reach the whole group, and by itself a process would die of the latter in the middle of its tasks.
         """
         super().init_signals()
+        # Handlers, because SIG_IGN would be inherited by the programs that tasks start.
         for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda *_: None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""

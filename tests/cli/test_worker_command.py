@@ -29,6 +29,19 @@ def note(text: str) -> None:
     queue.backend.server.client().xadd("buraq_tasks:noted", {"line": line})  # where the worker's user may write
 """
 
+ASKING = (
+    TASKS
+    + """
+import subprocess, sys
+
+ASK = "import signal; print([s.name for s in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_IGN])"
+
+@queue.task
+def ask() -> None:
+    note(subprocess.check_output([sys.executable, "-c", ASK], text=True).strip())
+"""
+)
+
 # The second process fails when it has been told to stop, because the first one has.
 BROKEN_TWICE = """
 import os, signal, time
@@ -196,6 +209,17 @@ def test_a_program_that_replaces_its_standard_error_stops_cleanly(
     assert worker.wait() == 0, worker.output
     assert '"stopped"' in worker.output
     assert "Traceback" not in worker.output
+
+
+def test_programs_that_tasks_start_are_ended_by_a_ctrl_c_or_a_hangup_as_any_other(
+    run: Callable[..., Done], module: Callable[..., Path], redis: Redis
+) -> None:
+    module("asking", ASKING)
+    assert run("enqueue", "ask").code == 0
+
+    assert run("worker", "asking", "--burst").code == 0
+
+    assert noted(redis) == ["[]"]
 
 
 def test_two_workers_on_one_host_start_without_settings(
