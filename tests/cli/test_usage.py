@@ -141,12 +141,25 @@ def test_an_option_in_the_url_that_redis_py_does_not_know_is_code_2_and_named(
     assert named in done.err.partition("cannot be used")[2]
 
 
-@pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",), ("demo",)], ids=" ".join)
 def test_a_number_of_processes_that_gunicorn_cannot_read_is_code_2_and_named(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(buraq, command, env={"WEB_CONCURRENCY": "two"})
 
     assert done.exit_code == 2
     assert "Error: WEB_CONCURRENCY='two' cannot be used: it takes a whole number" in done.output
+
+
+@pytest.mark.parametrize("command", [("config",), ("api", "--help"), ("worker", "--help")], ids=" ".join)
+def test_a_number_of_processes_concerns_only_commands_that_have_some(command: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(buraq, command, env={"WEB_CONCURRENCY": "two"}).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["worker", "api"])
+def test_a_number_of_processes_set_to_nothing_is_not_set(run: Callable[..., Done], command: str) -> None:
+    done = run(command, "nowhere", WEB_CONCURRENCY="")
+
+    assert done.code == 2
+    assert "target 'nowhere': there is no module 'nowhere'" in done.err
 
 
 @pytest.mark.parametrize("command", [*READING, ("config",)], ids=" ".join)
