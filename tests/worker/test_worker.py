@@ -639,3 +639,15 @@ def test_what_waits_on_the_shared_connection_holds_up_no_loop(app: Buraq, redis:
 
     assert worker.slots.load == 0
     assert worker.promoter.quiet_rounds == 0
+
+
+def test_what_one_of_several_shards_denies_is_told_while_others_have_no_lease_either() -> None:
+    worker = Worker(Buraq(redis_cluster=True))
+    assert worker.denied == ""
+
+    lease = worker.lanes[3].lease
+    lease.denied = "commands zadd"
+    assert worker.denied == "commands zadd"
+
+    lease.covered = lease.brokers = (worker.lanes[3].shard.broker("default"),)
+    assert worker.denied == "", "the process has begun"
