@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import redis
+from redis.exceptions import RedisError
 
 from buraq.broker import Broker, Item, Verdict
 from buraq.clusters import Cluster, ShardServer, cluster_of, tag_of
@@ -186,7 +187,7 @@ class Backend:
         """Return the server at a URL of redis-py; nothing is connected yet."""
         try:
             server = Server.from_url(url, self.config.redis_ssl_cert_reqs)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RedisError) as error:
             remedy = f"what stands behind the ? is for redis-py: {str(error).rpartition('() ')[2]}"
             raise ConfigError("REDIS_URL", self.config.masked_url, remedy) from None
         return followed(server, self.config) if self.config.redis_sentinels else server

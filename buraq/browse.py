@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from buraq.backend import Backend, Part
 from buraq.deadletters import DeadLetter, of_entry, of_fields
 from buraq.history import History
-from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED
+from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, is_entry
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
-from buraq.replies import all_checked, group_of, unix_ms
+from buraq.replies import all_checked, checked, group_of, pending_of, unix_ms
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
@@ -52,7 +52,9 @@ class Budget:
 
 
 class Tasks:
-    """Looks tasks up. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
+    """Looks tasks up. Raises one of `connection.Unreachable` when the server, or a part of it, is away, and what it
+    answers where it refuses.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -65,9 +67,9 @@ class Tasks:
         """Return a task of the first queue that has it, else of the first whose history does."""
         for shard in self._backend.likely_first(task_id):
             keys = [shard.names.queue(queue) for queue in queues]
-            places = shard.server.shared.commands([("HGET", key.index, task_id) for key in keys])
+            places = all_checked(shard.server.shared.commands([("HGET", key.index, task_id) for key in keys]))
             for key, place in zip(keys, places, strict=True):
-                found = self._follow(Part(shard, key), task_id, place) if isinstance(place, bytes) else None
+                found = self._follow(Part(shard, key), task_id, place or b"")
                 if found is not None:
                     return found
         ended = self.history.find(queues, task_id)
@@ -79,8 +81,8 @@ class Tasks:
             found = self._at(part, task_id, place.decode(errors="replace"))
             if found is not None:
                 return found
-            [now] = part.link.commands([("HGET", part.keys.index, task_id)])
-            place = now if isinstance(now, bytes) and now != place else b""
+            now = part.link.command("HGET", part.keys.index, task_id)
+            place = now if now and now != place else b""
         return None
 
     def _at(self, part: Part, task_id: str, place: str) -> KnownTask | None:
@@ -88,18 +90,19 @@ class Tasks:
         letter, entry = place[:1], place[1:]
         keys, link = part.keys, part.link
         if letter == SCHEDULED:
-            due, payload = link.commands([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
-            return scheduled(keys, due, payload, place) if isinstance(due, bytes) else None
+            asked_for = [("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)]
+            due, payload = all_checked(link.commands(asked_for))
+            return scheduled(keys, due, payload, place) if due is not None else None
         stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
-        if stream is None:
+        if stream is None or not is_entry(entry):
             return None
         asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, self._group, entry, entry, 1), ("TIME",)]
         body, pending, clock = link.commands(asked)
-        if not isinstance(body, list) or not body:
+        if not checked(body):
             return None
         if letter == DEAD:
             return _dead(self._backend, part, of_entry(*body[0]))
-        holder = pending[0] if isinstance(pending, list) and pending else None
+        holder = next(iter(pending_of(pending)), None)
         found, words = body[0]
         return in_stream(keys, letter, found, words, holder, unix_ms(clock))
 
@@ -134,7 +137,7 @@ class Tasks:
         for shard in self._backend.shards:
             keys = [shard.names.queue(queue) for queue in queues]
             asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
-            total += sum(n for n in shard.server.shared.commands(asked) if isinstance(n, int))
+            total += sum(all_checked(shard.server.shared.commands(asked)))
         return total
 
     def _walk(self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str) -> Iterator[Seen]:
@@ -195,11 +198,11 @@ class Tasks:
         start = f"({after}" if after else "-"
         while True:
             held, clock = link.commands([("XPENDING", stream, self._group, start, "+", CHUNK, *consumer), ("TIME",)])
-            rows = held if isinstance(held, list) else []  # no stream or no group: nothing runs
-            bodies = link.commands([("XRANGE", stream, row[0], row[0]) for row in rows]) if rows else []
+            rows = pending_of(held)
+            bodies = all_checked(link.commands([("XRANGE", stream, row[0], row[0]) for row in rows])) if rows else []
             for row, body in zip(rows, bodies, strict=True):
                 start = f"({row[0].decode()}"
-                fields = body[0][1] if isinstance(body, list) and body else []
+                fields = body[0][1] if body else []
                 yield row[0].decode(), _size(fields), in_stream(keys, letter, row[0], fields, row, unix_ms(clock))
             if len(rows) < CHUNK:
                 return

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import os
 import socket
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import redis
@@ -66,7 +68,8 @@ class Link:
             self._pid = os.getpid()
             self._connection = self._server.connection(self._limit)
             try:
-                self._connection.connect()
+                with self._in_time():
+                    self._connection.connect()
             except BaseException as error:
                 self.close()
                 if _DISTRUST in str(error):
@@ -86,6 +89,19 @@ class Link:
         if self.deadline == math.inf:
             return self._answer_timeout
         return max(0.001, min(self._answer_timeout, self.deadline - time.monotonic()))
+
+    def _in_time(self) -> AbstractContextManager[object]:
+        """Have what is done inside break off at the deadline, under gevent.
+
+        To look a name up knows no timeout, and in a plain thread nothing ends it.
+        """
+        monkey = sys.modules.get("gevent.monkey")
+        if self.deadline == math.inf or monkey is None or not monkey.is_module_patched("socket"):
+            return nullcontext()
+        from gevent import Timeout  # it is there, and not imported for those who do not use it
+
+        late = RedisTimeoutError(f"not connected to {self._server.address()} in time")
+        return Timeout(max(0.001, self.deadline - time.monotonic()), late)
 
     def close_if_broken(self) -> None:
         """Close the connection if the server has closed its end, or said something that nobody asked for."""
@@ -251,8 +267,8 @@ class Server:
     def from_url(cls, url: str, ssl_cert_reqs: str = "required") -> Server:
         """Return the server at a redis://, rediss:// or unix:// URL. Nothing is connected yet.
 
-        Raises `TypeError` or `ValueError` for an option in its query that redis-py does not have, or not with that
-        value.
+        Raises `TypeError`, `ValueError` or `RedisError` for an option in its query that redis-py does not have, or not
+        with that value.
         """
         options: dict[str, Any] = {"ssl_cert_reqs": ssl_cert_reqs} if url.startswith("rediss://") else {}
         if ssl_cert_reqs == "none" and options:

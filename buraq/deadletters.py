@@ -11,6 +11,7 @@ import ujson
 
 from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Replayable
+from buraq.keys import is_entry
 from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
@@ -78,7 +79,7 @@ class Replayed(NamedTuple):
 class ShardLetters:
     """The dead letters of one queue on one shard: on one server those are all.
 
-    Raises one of `connection.Unreachable` when the server is away.
+    Raises one of `connection.Unreachable` when the server is away, and what it answers where it refuses.
     """
 
     def __init__(self, shard: Shard, queue: str) -> None:
@@ -106,13 +107,13 @@ class ShardLetters:
 
     def at(self, entry: str) -> DeadLetter | None:
         """Return the dead letter with an entry id; None for what is no entry id, too."""
-        [rows] = self._link.commands([("XRANGE", self._broker.keys.dlq, entry, entry)])
-        return of_entry(*rows[0]) if isinstance(rows, list) and rows else None
+        rows = self._link.command("XRANGE", self._broker.keys.dlq, entry, entry) if is_entry(entry) else []
+        return of_entry(*rows[0]) if rows else None
 
     def of_task(self, task_id: str) -> DeadLetter | None:
         """Return the dead letter of a task."""
         place = self._link.command("HGET", self._broker.keys.index, task_id)
-        return self.at(place[1:].decode()) if place and place.startswith(b"d") else None
+        return self.at(place[1:].decode(errors="replace")) if place and place.startswith(b"d") else None
 
     def groups(self) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
@@ -190,7 +191,8 @@ class ShardLetters:
 class DeadLetters:
     """The dead letters of one queue, in a cluster those of all shards: there an entry is `<shard>/<entry id>`.
 
-    Raises one of `connection.Unreachable` when the server, or a part of it, is away.
+    Raises one of `connection.Unreachable` when the server, or a part of it, is away, and what it answers where it
+    refuses.
     """
 
     def __init__(self, backend: Backend, queue: str) -> None:

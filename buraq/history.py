@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from buraq import statistics
 from buraq.backend import Backend, Shard
-from buraq.keys import HISTORIES
+from buraq.keys import HISTORIES, is_entry
 from buraq.newest import Place, newest_first
 from buraq.records import Record, read
+from buraq.replies import all_checked
 from buraq.statistics import MINUTES, UNKEPT
 
 RECORD = b"record"
@@ -34,7 +35,9 @@ class Span(NamedTuple):
 
 
 class History:
-    """Reads the histories. Raises one of `connection.Unreachable` when the server, or a part of it, is away."""
+    """Reads the histories. Raises one of `connection.Unreachable` when the server, or a part of it, is away, and what
+    it answers where it refuses.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -49,14 +52,14 @@ class History:
 
     def _find(self, shard: Shard, queues: Sequence[str], task_id: str) -> Ended | None:
         keys, link = {queue: shard.names.queue(queue) for queue in queues}, shard.server.shared
-        rows = link.commands([("HGET", key.finished, task_id) for key in keys.values()])
+        rows = all_checked(link.commands([("HGET", key.finished, task_id) for key in keys.values()]))
         for queue, row in zip(queues, rows, strict=True):
-            letter = row[:1].decode() if isinstance(row, bytes) else ""
-            if letter not in HISTORIES:
+            place = (row or b"").decode(errors="replace")
+            letter, entry = place[:1], place[1:]
+            if letter not in HISTORIES or not is_entry(entry):
                 continue
-            entry = row[1:].decode()
-            [body] = link.commands([("XRANGE", keys[queue].histories[letter], entry, entry)])
-            if isinstance(body, list) and body:
+            body = link.command("XRANGE", keys[queue].histories[letter], entry, entry)
+            if body:
                 fields = dict(zip(body[0][1][::2], body[0][1][1::2], strict=False))
                 ended = _ended(Place(queue, entry), HISTORIES[letter], fields)
                 if ended is not None:
@@ -79,7 +82,7 @@ class History:
         total = 0
         for shard in self._backend.shards:
             keys = [shard.names.queue(queue).histories[letter] for queue in queues]
-            total += sum(n for n in shard.server.shared.commands([("XLEN", key) for key in keys]) if isinstance(n, int))
+            total += sum(all_checked(shard.server.shared.commands([("XLEN", key) for key in keys])))
         return total
 
     def span(self, queues: Sequence[str], state: str | None = None) -> Span:
@@ -95,20 +98,19 @@ def _span(shard: Shard, queues: Sequence[str], letters: Sequence[str]) -> Span:
     """Return how much some histories of these queues hold at a shard."""
     keys, link = [shard.names.queue(queue) for queue in queues], shard.server.shared
     streams = [key.histories[letter] for key in keys for letter in letters]
-    lengths = link.commands([("XLEN", stream) for stream in streams])
-    heads = link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams])
-    *counted, clock = link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)])
-    oldest = [_ms(head[0][0].decode()) if isinstance(head, list) and head else None for head in heads]
+    lengths = all_checked(link.commands([("XLEN", stream) for stream in streams]))
+    heads = all_checked(link.commands([("XRANGE", stream, "-", "+", "COUNT", 1) for stream in streams]))
+    *counted, clock = all_checked(link.commands([*(("GET", key.statistics) for key in keys), ("TIME",)]))
+    oldest = [_ms(head[0][0].decode()) if head else None for head in heads]
     known = [ms for ms in oldest if ms is not None]
     # The first letter is theirs; of other states none are left out.
     completed = oldest[:: len(letters)] if letters[0] == "c" else [None] * len(keys)
     sampled = any(
         _left_out(raw, int(clock[0]), since)
         for raw, since in zip(counted, completed, strict=True)
-        if isinstance(raw, bytes) and since is not None
+        if raw is not None and since is not None
     )
-    kept = sum(n for n in lengths if isinstance(n, int))
-    return Span(shard.history * len(streams), kept, min(known, default=None), sampled)
+    return Span(shard.history * len(streams), sum(lengths), min(known, default=None), sampled)
 
 
 def _left_out(raw: bytes, second: int, since_ms: int) -> bool:

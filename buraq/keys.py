@@ -18,6 +18,7 @@ SCHEDULED, DEAD = "z", "d"  # the two places of the index that are no streams of
 PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
 HISTORIES = {"c": "completed", "f": "failed", "d": "dead", "x": "cancelled"}  # by the letter that `finished` uses
 
+_ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TAKEN = {
     "scheduled",
@@ -45,6 +46,11 @@ def check_queue_name(name: str) -> str:
     if name in _TAKEN or name.endswith(_SUFFIXES):
         raise ValueError(f"queue {name!r}: the name collides with a key of Buraq's own, choose another")
     return name
+
+
+def is_entry(text: str) -> bool:
+    """Whether a text is the id of an entry of a stream. To ask a server for any other is an error, not a miss."""
+    return _ENTRY.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

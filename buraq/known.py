@@ -84,7 +84,7 @@ def scheduled(keys: QueueKeys, due: bytes, payload: Any, place: str) -> KnownTas
         state="scheduled",
         since_ms=_end(kept[-1]) if kept else None,
         due_ms=int(float(due)),
-        deaths=int(place[3 : 3 + digits] or 0),
+        deaths=whole_number(place[3 : 3 + digits].encode()),
         attempts=kept,
         attempts_left_out=left_out,
         error=task.error,

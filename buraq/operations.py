@@ -83,8 +83,8 @@ class Operations:
         if filter is not None:
             for name, part in self._backend.parts(queues).items():
                 asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
-                last, length = part.link.commands(asked)
-                if isinstance(last, list) and last:
+                last, length = all_checked(part.link.commands(asked))
+                if last:
                     operation.until[name] = last[0][0].decode()
                     operation.total += int(length)
         else:

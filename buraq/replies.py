@@ -26,9 +26,23 @@ def unix_ms(clock: Any) -> int:
 
 
 def group_of(reply: Any, name: str) -> dict[bytes, Any]:
-    """Return what XINFO GROUPS says of a group, nothing where there is none: without a stream the reply is an error."""
-    for row in reply if isinstance(reply, list) else ():
+    """Return what XINFO GROUPS says of a group, nothing where there is none: without a stream the reply is an error.
+
+    Raises any other error reply.
+    """
+    there = not (isinstance(reply, Exception) and "no such key" in str(reply))
+    for row in checked(reply) if there else ():
         facts = dict(zip(row[::2], row[1::2], strict=False))
         if facts[b"name"] == name.encode():
             return facts
     return {}
+
+
+def pending_of(reply: Any) -> list[Any]:
+    """Return the rows that XPENDING lists, none where no group reads the stream: the reply is an error then.
+
+    Raises any other error reply: what runs is not to be taken for what waits.
+    """
+    if isinstance(reply, Exception) and str(reply).startswith("NOGROUP"):
+        return []
+    return list(checked(reply))

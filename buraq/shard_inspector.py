@@ -7,12 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from redis.exceptions import NoPermissionError
-
 from buraq.backend import Shard
-from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys
+from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys, is_entry
 from buraq.records import write
-from buraq.replies import all_checked, group_of, unix_ms
+from buraq.replies import all_checked, checked, group_of, pending_of, unix_ms
 from buraq.statistics import NAMES, SECONDS, read
 from buraq.task import PAYLOAD, Undecodable, decode
 
@@ -109,8 +107,6 @@ class ShardInspector:
 
     def _group(self, reply: Any) -> tuple[int, bytes]:
         """Return how many entries are pending in our group, and the last one that it delivered."""
-        if isinstance(reply, NoPermissionError):
-            raise reply
         group = group_of(reply, self._shard.config.group_name)
         return int(group.get(b"pending", 0)), group.get(b"last-delivered-id", b"0-0")
 
@@ -121,20 +117,20 @@ class ShardInspector:
             keys = self._shard.names.queue(queue)
             asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
             asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
-        clock, *replies = self._link.commands(asked)
+        clock, *replies = self._ask(asked)
         now_ms = unix_ms(clock)
         paces = []
         for raw, due in zip(replies[::2], replies[1::2], strict=True):
-            slots = read(raw if isinstance(raw, bytes) else b"", SECONDS, now_ms // 1000 - 1, RATE_SECONDS)
+            slots = read(raw, SECONDS, now_ms // 1000 - 1, RATE_SECONDS)
             rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
-            paces.append(QueuePace(rates, int(float(due[1])) if isinstance(due, list) and due else None))
+            paces.append(QueuePace(rates, int(float(due[1])) if due else None))
         return now_ms, paces
 
     def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
         asked = [("TIME",), *(("GET", self._shard.names.queue(queue).statistics) for queue in queues)]
-        clock, *replies = self._link.commands(asked)
-        return unix_ms(clock), [reply if isinstance(reply, bytes) else b"" for reply in replies]
+        clock, *replies = self._ask(asked)
+        return unix_ms(clock), [reply or b"" for reply in replies]
 
     def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
         """Return the task types that live worker processes know, by name, with the queues that those read."""
@@ -158,30 +154,30 @@ class ShardInspector:
             place = self._link.command("HGET", keys.index, task_id)
             if not place or place == before:
                 return None
-            found = self._at(keys, task_id, place[:1].decode(errors="replace"), place[1:])
+            found = self._at(keys, task_id, place.decode(errors="replace"))
             if found is not None:
                 return found
             before = place
 
-    def _at(self, keys: QueueKeys, task_id: str, letter: str, entry: bytes) -> _Found | None:
+    def _at(self, keys: QueueKeys, task_id: str, place: str) -> _Found | None:
         """Return a task at its place, None when it is not there."""
+        letter, entry = place[:1], place[1:]
         if letter == SCHEDULED:
             due, raw = self._ask([("ZSCORE", keys.scheduled, task_id), ("HGET", keys.tasks, task_id)])
             return _Found("scheduled", raw) if due is not None else None
         stream = keys.dlq if letter == DEAD else keys.streams.get(letter)
-        if stream is None:
+        if stream is None or not is_entry(entry):
             return None
         group = self._shard.config.group_name
         asked = [("XRANGE", stream, entry, entry), ("XPENDING", stream, group, entry, entry, 1)]
         body, pending = self._link.commands(asked)
-        if not isinstance(body, list) or not body:
+        if not checked(body):
             return None
         fields = body[0][1]
         raw = dict(zip(fields[::2], fields[1::2], strict=False)).get(PAYLOAD)
         if letter == DEAD:
             return _Found("dead", raw)
-        # Without a group nothing runs yet, and the answer is an error.
-        return _Found("running" if isinstance(pending, list) and pending else "waiting", raw)
+        return _Found("running" if pending_of(pending) else "waiting", raw)
 
     def state(self, queue: str, task_id: str) -> str | None:
         """Return where a task is: waiting, running, scheduled or dead; None when it is nowhere."""

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
 from buraq.lookup import not_here
-from buraq.permissions import explained, is_denied
+from buraq.permissions import explained, is_refused
 from buraq.scripts import Argument
 
 try:
@@ -32,13 +32,13 @@ class Wire:
 
     def __init__(self, sock: socket.socket, parse_error: Callable[[str], Exception]) -> None:
         self._sock = sock
-        denied: list[Exception] = []
-        self._denied = denied  # refusals that were read and do not say yet which command it was
+        refused: list[Exception] = []
+        self._refused = refused  # refusals that were read and do not say yet which command it was
 
         def error_of(words: str) -> Exception:  # knows nothing of this object, so that no cycle keeps that alive
             error = parse_error(words)
-            if is_denied(error):
-                denied.append(error)
+            if is_refused(error):
+                refused.append(error)
             return error
 
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=error_of)
@@ -85,8 +85,8 @@ class Wire:
                 raise reply
             else:
                 replies.append(reply)
-        if self._denied:
-            self._denied.clear()
+        if self._refused:
+            self._refused.clear()
             return [
                 explained(reply, words) if isinstance(reply, Exception) else reply
                 for reply, words in zip(replies, commands, strict=True)

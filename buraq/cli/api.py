@@ -11,7 +11,7 @@ import click
 from buraq.backend import Backend
 from buraq.cli.failures import USAGE
 from buraq.cli.options import Parsed, setting_option
-from buraq.cli.session import Session, resolved
+from buraq.cli.session import Session, check_concurrency, resolved
 from buraq.config import Config
 from buraq.errors import ConfigError
 from buraq.target import TargetError, load
@@ -58,6 +58,7 @@ def api(
       buraq api shop:create_app --host 127.0.0.1 --workers 2
       curl http://localhost:8080/api/health
     """
+    check_concurrency()
     session: Session = ctx.obj
     if target:
         session.target = target

@@ -17,7 +17,7 @@ from buraq.cli.counts import Counts
 from buraq.cli.failures import FAILED, USAGE, Failure
 from buraq.cli.options import Parsed
 from buraq.cli.ports import Ports
-from buraq.cli.session import EMBEDDED, Session, put, reached, resolved
+from buraq.cli.session import EMBEDDED, Session, check_concurrency, put, reached, resolved
 from buraq.config import Config
 from buraq.values import Address, duration, mask_url
 
@@ -49,6 +49,7 @@ def demo(session: Session, seconds: float | None, no_api: bool) -> None:
       buraq demo --seconds 20
       MOCK_TASK_INTERVAL=20ms buraq demo           livelier
     """
+    check_concurrency()
     given = session.config()
     config = session.config(**{k: v for k, v in LIVELY.items() if k not in given.explicit})
     if "redis_url" not in config.explicit:

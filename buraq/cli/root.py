@@ -17,7 +17,6 @@ from buraq.cli.session import Session
 from buraq.cli.status import config, status, workers
 from buraq.cli.tidy import tidy
 from buraq.cli.worker import worker
-from buraq.errors import ConfigError
 from buraq.version import __version__
 
 
@@ -50,9 +49,6 @@ def buraq(ctx: click.Context, url: str | None, target: str | None) -> None:
     """
     if os.environ.get("NO_COLOR"):
         ctx.color = False
-    concurrency = os.environ.get("WEB_CONCURRENCY", "1")
-    if not concurrency.strip().isdecimal():  # gunicorn reads it when it is imported, and says only that it is no number
-        raise ConfigError("WEB_CONCURRENCY", concurrency, "it takes a whole number, the processes of `buraq api`")
     ctx.obj = Session(url, target)
 
 

@@ -30,6 +30,18 @@ def put(env: MutableMapping[str, str], field: str, value: str) -> None:
     env[next(iter(known.variables))] = value
 
 
+def check_concurrency() -> None:
+    """Make sure that gunicorn can be imported: it reads WEB_CONCURRENCY then. Raises `ConfigError`.
+
+    Set to nothing, as by a compose file that hands a variable on, it is not set.
+    """
+    written = os.environ.get("WEB_CONCURRENCY", "")
+    if not written.strip():
+        os.environ.pop("WEB_CONCURRENCY", None)
+    elif not written.strip().isdecimal():
+        raise ConfigError("WEB_CONCURRENCY", written, "it takes a whole number, the processes of `buraq api`")
+
+
 @contextmanager
 def resolved(config: Config) -> Iterator[Config]:
     """Start the embedded server that REDIS_URL asks for, if it does, and give the settings with the URL to connect to.

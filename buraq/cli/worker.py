@@ -9,7 +9,7 @@ import click
 from buraq import log
 from buraq.cli.options import QUEUES, setting_option
 from buraq.cli.reload import reload_on_change
-from buraq.cli.session import Session, resolved
+from buraq.cli.session import Session, check_concurrency, resolved
 
 NO_TARGET = """it does not know whose tasks to run. Say it in one of three ways:
   buraq worker module:queue       the Buraq named queue in module.py, or a Flask app, or a function that makes one
@@ -70,6 +70,7 @@ def worker(
       buraq worker shop.tasks --reload             while you write it
       buraq worker shop.tasks --max-memory 800     when a library leaks
     """
+    check_concurrency()
     session: Session = ctx.obj
     if target:
         session.target = target

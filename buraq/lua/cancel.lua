@@ -18,7 +18,8 @@
 -- ARGV[4] record     what the history keeps of it, '' for nothing
 --
 -- Returns "CANCELLED". Else nothing is written: "RUNNING" when a worker process has it, "DEAD" when it is a dead
---   letter, "UNKNOWN" when it is nowhere. A key of the wrong type is an error, nothing is written.
+--   letter, "UNKNOWN" when it is nowhere, as when its place is none. A key of the wrong type, or that the user may not
+--   read, is an error, nothing is written.
 --
 -- Uses keep.
 
@@ -31,10 +32,14 @@ if where == 'z' then
   redis.call('HDEL', KEYS[7], ARGV[2])
   redis.call('ZREM', KEYS[6], ARGV[2])
 else
-  local key = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5, d = 11})[where]]
+  local key, ms, seq = KEYS[({h = 1, n = 2, l = 3, f = 4, s = 5, d = 11})[where]], string.match(entry, '^(%d+)%-(%d+)$')
+  -- What is no entry id is in no stream, and to ask for it would be an error.
+  if not ms or #ms > 19 or #seq > 19 then return 'UNKNOWN' end
   if not key or #redis.call('XRANGE', key, entry, entry) == 0 then return 'UNKNOWN' end
   if where == 'd' then return 'DEAD' end
   local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
+  -- Without a group nothing runs. No other error is to pass for that, or what runs would be taken away.
+  if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then return pending end
   if not pending.err and #pending > 0 then return 'RUNNING' end
   redis.call('XDEL', key, entry)
 end

@@ -6,6 +6,7 @@ only when the first figure is needed: call `prepare_multiprocess()` before that.
 
 from buraq.metrics.counting import TaskMetrics
 from buraq.metrics.exposition import render
+from buraq.metrics.folding import UNREADABLE
 from buraq.metrics.processes import forget_process, prepare_multiprocess
 from buraq.metrics.queues import QueueCollector
 from buraq.metrics.series import NAMES, NO_TASK, UNKNOWN, count_enqueued
@@ -14,6 +15,7 @@ __all__ = [
     "NAMES",
     "NO_TASK",
     "UNKNOWN",
+    "UNREADABLE",
     "QueueCollector",
     "TaskMetrics",
     "count_enqueued",

@@ -53,17 +53,20 @@ class _Found:
         yield from self._metrics
 
 
-def render(extra_collectors: Iterable[Collector | QueueCollector] = ()) -> tuple[bytes, str]:
+def render(extra_collectors: Iterable[Collector | QueueCollector] = (), *, counting: bool = True) -> tuple[bytes, str]:
     """Return the metrics as Prometheus reads them, and their content type.
 
     Adds up all processes that share a folder, see `prepare_multiprocess`. What `extra_collectors` yield wins over a
-    metric of the same name.
+    metric of the same name. A process that counts nothing itself, `counting` false, leaves no files of its own there.
+
+    Raises `OSError` when the folder cannot be read, or not within a second, and one of `UNREADABLE`.
     """
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    own: Any = series().registry  # made first: a process that has counted nothing still shows its zeros
+    # Made first: a process that has counted nothing still shows its zeros.
+    own: Any = series().registry if counting else CollectorRegistry()
     extra = [metric for collector in extra_collectors for metric in collector.collect()]
     folder = os.environ.get(FOLDER)
     if folder and Path(folder).is_dir():

@@ -7,26 +7,36 @@ processes would have thousands after some days, and whoever is asked for the fig
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 KINDS = ("counter", "histogram", "summary")  # whose values can be added up; of gauges each mode has its own rule
 GONE = "gone"  # in the place of a process id
+UNREADABLE = (struct.error, RuntimeError, ValueError)  # what is raised of a file that was not written whole
 _LOCK = "folding.lock"
+_PATIENCE = 1.0  # seconds for which the lock is waited for: who holds it may be stopped, and the arbiter has more to do
+_BESIDE_KEY = 40  # bytes that a value takes in a file beside its key, at most
 
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Have the files stay as they are inside the block: figures must not be read twice, or not at all."""
+    """Have the files stay as they are inside the block: figures must not be read twice, or not at all.
+
+    Raises `OSError` when that cannot be had within a second.
+    """
     with _locked(folder, alone=False):
         yield
 
 
 def fold(folder: Path, pid: int) -> None:
-    """Add what a process counted that has ended to what those before it did, and remove its files."""
+    """Add what a process counted that has ended to what those before it did, and remove its files.
+
+    Raises `OSError` where that cannot be done, as on a full disk: what it has not added stays in files of its own.
+    """
     with _locked(folder, alone=True):
         for kind in KINDS:
             own = folder / f"{kind}_{pid}.db"
@@ -42,25 +52,54 @@ def _add(source: Path, target: Path) -> None:
     files: Any = mmap_dict.MmapedDict
     try:
         values = list(files.read_all_values_from_file(str(source)))
-    except (struct.error, RuntimeError, ValueError):  # it died before it had written its first one whole
+    except UNREADABLE:  # it died before it had written its first one whole
         return
-    new = target.with_suffix(".new")
-    new.unlink(missing_ok=True)
+    if not values:
+        return
     if target.exists():
-        shutil.copyfile(target, new)
-    sums = files(str(new))
+        values += files.read_all_values_from_file(str(target))
+    sums: dict[str, float] = {}
+    for key, value, _, _ in values:
+        sums[key] = sums.get(key, 0.0) + value
+    new = target.with_suffix(".new")
     try:
-        for key, value, _, _ in values:
-            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
+        _reserve(new, sum(len(key.encode()) + _BESIDE_KEY for key in sums))
+        written = files(str(new))
+        try:
+            for key, total in sums.items():
+                written.write_value(key, total, 0.0)
+        finally:
+            written.close()
+        new.replace(target)
     finally:
-        sums.close()
-    new.replace(target)
+        new.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of zeros that has its room on the disk. Raises `OSError` where there is none.
+
+    What is written through a mapping needs it: where it is missing then, that is no error but the end of the process.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.write(bytes(size))
 
 
 @contextlib.contextmanager
 def _locked(folder: Path, alone: bool) -> Iterator[None]:
     import fcntl  # not everywhere, and needed where gunicorn runs alone
 
+    how = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB
+    until = time.monotonic() + _PATIENCE
     with (folder / _LOCK).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        while True:
+            try:
+                fcntl.flock(lock, how)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
         yield

@@ -85,5 +85,5 @@ def forget_process(pid: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
     if is_ours(folder):
-        with contextlib.suppress(OSError):  # a full disk, for one: then its files stay
+        with contextlib.suppress(OSError):  # a full disk, or somebody who holds the lock: then its files stay
             fold(Path(folder), pid)

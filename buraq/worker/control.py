@@ -61,15 +61,7 @@ class Control(Loop):
 
     def _each_shard(self, do: Callable[[Lane], None]) -> None:
         """Do something at each shard; one that is away must not keep the others from it. Raises its error at last."""
-        away: Exception | None = None
-        for lane in self._worker.lanes:
-            try:
-                do(lane)
-            except (*Unreachable, ResponseError) as error:
-                away = error
-            self.tick()
-        if away is not None:
-            raise away
+        self.each(self._worker.lanes, do, (*Unreachable, ResponseError))
 
     def _look_for_queues(self) -> None:
         seen: set[str] = set()

@@ -1,7 +1,7 @@
 """Answers the metrics port in the arbiter while no worker process can: each one's hub is held by a task.
 
 The processes listen on one port, so one that turns answers for those that do not. When none turns, a probe would hear
-nothing until it times out, which is red, names nothing, and does not wait for MAX_BLOCKED.
+nothing until it times out, which is red, names nothing, and does not wait for MAX_BLOCKED. The figures are in files.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
-import ujson
-
+from buraq.metrics import UNREADABLE
 from buraq.worker.board import Board, State
 from buraq.worker.probes import SILENT_AFTER, Probes
 
@@ -22,7 +21,6 @@ _SILENT_AFTER = 1.0  # seconds without a look of the lease thread, which a task 
 _TURN = 0.5  # seconds after which the arbiter looks after its children again, whoever still waits
 _REQUEST = 0.25  # seconds that a client has to say what it wants: the arbiter waits for it
 _LONGEST = 8192  # bytes of a request's head
-_ANSWERED = ("/livez", "/readyz")
 
 
 class Listener(Protocol):
@@ -55,7 +53,7 @@ class Deputy:
                     while time.monotonic() < until:
                         client, _ = listener.accept()
                         answered += 1
-                        with client, suppress(OSError):
+                        with client, suppress(OSError, *UNREADABLE):
                             self._answer(client)
         return answered
 
@@ -68,15 +66,7 @@ class Deputy:
         def start_response(status: str, headers: list[tuple[str, str]]) -> None:
             said.extend((f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "Connection: close"))
 
-        if path in _ANSWERED:
-            body = b"".join(self._probes({"PATH_INFO": path}, start_response))
-        else:
-            body = ujson.dumps(
-                {"error": f"a task holds every worker process; only {', '.join(_ANSWERED)} answer"}
-            ).encode()
-            start_response(
-                "503 Service Unavailable", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            )
+        body = b"".join(self._probes({"PATH_INFO": path}, start_response))
         client.sendall("\r\n".join((*said, "", "")).encode("latin-1") + (b"" if method == b"HEAD" else body))
 
 

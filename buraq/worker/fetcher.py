@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from redis.exceptions import ResponseError
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
+from buraq.permissions import is_refused
 from buraq.scripts import Argument
 from buraq.task import Delivery
 from buraq.worker.holdings import Company, Holdings
@@ -20,6 +22,9 @@ from buraq.worker.levels import LEVELS, Fairness, shares
 from buraq.worker.loop import Loop
 from buraq.worker.reconciler import Reconciler
 
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN = 1.0  # seconds after which a queue that was left out is asked about again
 _SUSPECTS_EVERY = 0.1  # seconds; while walks are full, suspects are not asked for with each of them
 
 Read = tuple[list[tuple[Broker, str]], int]  # streams, and how many entries to take of each
@@ -77,6 +82,7 @@ class Fetcher(Loop):
         self._broken = False
         self._reconciled = 0.0
         self._ready: set[str] = set()  # queues whose groups were made sure of
+        self._left_out: dict[str, float] = {}  # queues that the server refuses, and when they are asked about again
 
     # -- one step
 
@@ -87,7 +93,7 @@ class Fetcher(Loop):
             return
         if self.brokers != self._lease.covered or self._seen_paused != self.paused:
             self.brokers, self._seen_paused, self.quiet_walks = self._lease.covered, self.paused, 0
-            self.open = tuple(broker for broker in self.brokers if broker.keys.name not in self.paused)
+            self._choose()
         try:
             self._fetch()
         except Unreachable:
@@ -95,9 +101,14 @@ class Fetcher(Loop):
             self._client_id = None  # the next connection has another
             raise
 
+    def _choose(self) -> None:
+        shut = {*(self.paused or ()), *self._left_out}
+        self.open = tuple(broker for broker in self.brokers if broker.keys.name not in shut)
+
     def _fetch(self) -> None:
         for broker in self.brokers:
-            if broker.keys.name not in self._ready:
+            name = broker.keys.name
+            if name not in self._ready and self._left_out.get(name, 0.0) <= time.monotonic():
                 self._make_groups(broker)
         if self._broken or time.monotonic() - self._reconciled > self._lease.ttl:
             self.reconcile()
@@ -120,10 +131,27 @@ class Fetcher(Loop):
                 self._stopping.wait(0.1)
 
     def _make_groups(self, broker: Broker) -> None:
+        name = broker.keys.name
         for reply in self._link.commands(broker.group_commands()):
             if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
-                raise reply
-        self._ready.add(broker.keys.name)
+                if not is_refused(reply):
+                    raise reply
+                self._leave_out(name, reply)
+                return
+        self._ready.add(name)
+        if self._left_out.pop(name, None) is not None:
+            log.info("queue is fetched from again", extra={"queue": name})
+            self._choose()
+
+    def _leave_out(self, queue: str, refused: ResponseError) -> None:
+        """Fetch nothing from a queue one of whose streams the server refuses: all streams are read at once, and refused
+        at once.
+        """
+        if queue not in self._left_out:
+            remedy = "move away the key that is no stream, or grant what docs/security.md lists"
+            log.error("queue left out", extra={"queue": queue, "error": str(refused), "remedy": remedy})
+        self._left_out[queue] = time.monotonic() + _ASK_AGAIN
+        self._choose()
 
     def walk(self, free: int) -> int:
         """Take up to `free` deliveries, level by level. Returns how many."""
@@ -211,6 +239,8 @@ class Fetcher(Loop):
             letters.insert(0, SUSPECTS)
         else:  # the next suspect may come when one of these has ended, and this read would not hear of that
             block = min(block, _SUSPECTS_EVERY)
+        if self._left_out:
+            block = min(block, _ASK_AGAIN)
         epoch = self._lease.epoch
         if self._client_id is None:
             self._client_id = int(self._link.command("CLIENT", "ID"))
@@ -237,9 +267,11 @@ class Fetcher(Loop):
                     took |= {name.decode(): self._receive(*where[name], rows, epoch) for name, rows in reply}
                 found.append(took)
             if refused is not None:
+                # Streams are gone with their groups, which are made again at the next step, or something else is in
+                # the place of one: that is found out there.
+                self._ready.clear()
                 if not str(refused).startswith(("NOGROUP", "UNBLOCKED")):
                     raise refused
-                self._ready.clear()  # the groups are gone with their streams: made again at the next step
             return found
         finally:
             self._holdings.answered()
@@ -297,13 +329,16 @@ class Fetcher(Loop):
 
         On the fetch connection: a fetch that is still under way there is answered before.
         """
-        handed = 0
-        # A lease may be held where no step has fetched yet, and is not where that is denied.
-        held = () if self._lease.denied else self._lease.brokers
-        for broker in dict.fromkeys((*self.brokers, *held)):
+        handed: list[int] = []
+
+        def leave(broker: Broker) -> None:
             done = False
             while not done:
                 count, finished = self._link.call(broker.leave(self._lease.name))
-                handed, done = handed + int(count), bool(finished)
+                handed.append(int(count))
+                done = bool(finished)
+
+        # A lease may be held where no step has fetched yet, and is not where that is denied.
+        self.each(dict.fromkeys((*self.brokers, *self._lease.covered)), leave)
         self._link.close()
-        return handed
+        return sum(handed)

@@ -75,7 +75,7 @@ class Group(BaseApplication):
         self.options = options
         self.board = Board()
         self.farewells = Farewells(options.config)
-        self.deputy = Deputy(self.board, Probes(self.board, options.config))
+        self.deputy = Deputy(self.board, Probes(self.board, options.config, counting=False))
         self.address = listener.getsockname()
         self._listener = listener.detach()  # its descriptor: the settings are read again at each SIGHUP
         super().__init__()

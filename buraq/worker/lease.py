@@ -51,6 +51,7 @@ class Lease:
         self.brokers: tuple[Broker, ...] = ()  # the queues to hold a lease on
         self.covered: tuple[Broker, ...] = ()  # those that the last renewal was for; only from these may be fetched
         self._asked_for: tuple[Broker, ...] = ()  # those that there were then; some may not be covered
+        self._at_start: tuple[Broker, ...] = ()  # those without which the process must not begin
         self.epoch = 0
         self.held = 0  # renewals in a row without a lapse
         self.clock_ahead_ms = 0.0  # how far the server's clock is ahead of ours
@@ -118,7 +119,7 @@ class Lease:
     def _permitted_of(self, brokers: tuple[Broker, ...]) -> tuple[Broker, ...]:
         """Return those of these queues with which the user of the server may do all that is done.
 
-        None where that is missing for one that a lease is held on, or before there is any. But a queue that turned up
+        None where that is missing for one of the start, or one that a lease is held on. But a queue that turned up
         later is left out, and asked about again: whoever enqueues makes queues, and must not end the work on others.
 
         Raises the error reply of a server that does not say it, as a busy one.
@@ -134,7 +135,7 @@ class Lease:
                 self._permitted.add(broker)
                 continue
             self._say(logging.ERROR, "no permission (docs/security.md)", {"missing": missing})
-            if not self.covered or broker in self.covered:
+            if broker in self._at_start or broker in self.covered:
                 self.denied = missing
                 return ()
             left_out.add(broker)
@@ -150,7 +151,8 @@ class Lease:
     # -- the thread
 
     def start(self) -> None:
-        """Begin to renew. Called from the hub's thread."""
+        """Begin to renew, on the queues that there are now and those that turn up. Called from the hub's thread."""
+        self._at_start = self.brokers
         # A hub imports what it looks names up with when it first does, under a lock that several hubs can wait for
         # for ever. So that is done here, before there is a thread with a hub of its own.
         socket.getaddrinfo("127.0.0.1", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from gevent.event import Event
 from redis.exceptions import ResponseError
@@ -13,6 +15,8 @@ from buraq.log import RateLimited
 
 log = logging.getLogger(__name__)
 troubles = RateLimited(log)
+
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 # Seconds that a step may take beside what it waits by design: a server that hangs holds it for seven (to connect, to
@@ -63,6 +67,20 @@ class Loop:
             self._pause = FIRST_PAUSE
             return True
         return False
+
+    def each(
+        self, things: Iterable[T], do: Callable[[T], None], failing: tuple[type[Exception], ...] = (ResponseError,)
+    ) -> None:
+        """Do something for each queue or shard: where one fails so, the others have their turn. Raises that at last."""
+        failed: Exception | None = None
+        for thing in things:
+            try:
+                do(thing)
+            except failing as error:
+                failed = error
+            self.tick()
+        if failed is not None:
+            raise failed
 
     def trouble(self, error: Exception) -> None:
         """Log that Redis is away or refuses, and pause."""

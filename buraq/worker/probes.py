@@ -21,14 +21,16 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 class Probes:
     """A WSGI app. `/livez` never asks Redis: a server that is away is no reason to kill workers."""
 
-    def __init__(self, board: Board, config: Config) -> None:
+    def __init__(self, board: Board, config: Config, counting: bool = True) -> None:
+        """`counting` is false in a process that runs no tasks, and has no figures of its own."""
         self._board = board
+        self._counting = counting
         self._max_blocked = config.max_blocked
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            body, content_type = metrics.render()
+            body, content_type = metrics.render(counting=self._counting)
             status = "200 OK"
         elif path in ("/livez", "/readyz"):
             problems = self.alive() if path == "/livez" else self.ready()

@@ -81,8 +81,9 @@ class ConsumerWorker(GeventWorker):
         terminal, reach the whole group, and by itself a process would die of the latter in the middle of its tasks.
         """
         super().init_signals()
+        # Handlers, because SIG_IGN would be inherited by the programs that tasks start.
         for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda *_: None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""
@@ -203,7 +204,9 @@ class ConsumerWorker(GeventWorker):
         log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
         # All is settled. What holds the process up from here on, as an atexit hook may, is shown and cut off.
         grace = self.app.options.config.shutdown_timeout
-        faulthandler.dump_traceback_later(min(_EXIT_MOST, max(_EXIT_LEAST, grace)), exit=True)
+        with suppress(RuntimeError, OSError, ValueError):
+            # The descriptor, for what sys.stderr is by now is the user's business, and may have none.
+            faulthandler.dump_traceback_later(min(_EXIT_MOST, max(_EXIT_LEAST, grace)), exit=True, file=2)
 
     def _say_what_is_left(self) -> None:
         """A burst leaves what is due later; retries may be among that."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from redis.exceptions import ResponseError
+
 from buraq.broker import PROMOTE_BATCH, Broker
 from buraq.connection import SharedLink
 from buraq.worker.loop import Loop
@@ -37,15 +39,22 @@ class Promoter(Loop):
         if brokers != self.brokers:
             self.brokers, self.quiet_rounds = brokers, 0
         found = 0
+        refused: ResponseError | None = None
         for broker in brokers:
-            moved, next_ms = self._link.call(broker.promote())
             self.tick()
+            try:
+                moved, next_ms = self._link.call(broker.promote())
+            except ResponseError as error:  # a key of one queue: what is due on the others must not wait for that
+                refused = error
+                continue
             found += moved
             if moved >= PROMOTE_BATCH:
                 soonest = 0
             elif next_ms >= 0:
                 soonest = min(soonest, next_ms)
         self.interval = soonest / 1000
-        self.quiet_rounds = 0 if found else self.quiet_rounds + 1
+        self.quiet_rounds = 0 if found or refused else self.quiet_rounds + 1
         if found:
             self._promoted()
+        if refused is not None:
+            raise refused

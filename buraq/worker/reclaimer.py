@@ -69,13 +69,11 @@ class Reclaimer(Loop):
 
     def step(self) -> None:
         """Look once at each queue."""
-        if self._lease.held >= 2 and self._lease.valid:
-            for broker in self._brokers():
-                self.look(broker)
-                self.tick()
         if time.monotonic() - self._trimmed > _TRIM_EVERY:
             self._trimmed = time.monotonic()
             self.trim()
+        if self._lease.held >= 2 and self._lease.valid:
+            self.each(self._brokers(), self.look)
 
     def look(self, broker: Broker) -> None:
         """Reclaim from every dead process of one queue."""
@@ -149,7 +147,10 @@ class Reclaimer(Loop):
         if age is None and length is None:
             return
         now_ms = int(time.time() * 1000 + self._lease.clock_ahead_ms)
-        for broker in self._brokers():
+
+        def trim(broker: Broker) -> None:
             letters = self._letters(broker.keys.name)
             while letters.trim(int(age * 1000) if age is not None else None, length, now_ms):
                 self.tick()
+
+        self.each(self._brokers(), trim)

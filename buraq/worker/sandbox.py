@@ -258,7 +258,8 @@ def _log_again(line: dict[str, Any]) -> None:
         try:
             logger.handle(logging.makeLogRecord(line))
         except Exception:  # a filter of the user's; nobody would hear any more what the child's tasks end in
-            traceback.print_exc()
+            with suppress(Exception):  # standard error may be gone
+                traceback.print_exc()
 
 
 def _how(status: int) -> str:

@@ -183,7 +183,7 @@ class Worker:
     @property
     def denied(self) -> str:
         """What the user of the server may not that this process does; while it has not begun, or "" for nothing."""
-        return next((lane.lease.denied for lane in self.lanes if not lane.lease.covered), "")
+        return next((lane.lease.denied for lane in self.lanes if lane.lease.denied and not lane.lease.covered), "")
 
     @property
     def done(self) -> bool:

@@ -123,23 +123,43 @@ def test_a_wrong_setting_is_code_2_and_named(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "api"])
-@pytest.mark.parametrize("option", ["timeout=5", "socket_timeout=soon"])
+@pytest.mark.parametrize(
+    ("scheme", "option", "named"),
+    [
+        ("redis", "timeout=5", "'timeout'"),
+        ("redis", "socket_timeout=soon", "'socket_timeout'"),
+        ("rediss", "ssl_cert_reqs=CERT_NONE", "Invalid SSL Certificate Requirements Flag: CERT_NONE"),
+    ],
+)
 def test_an_option_in_the_url_that_redis_py_does_not_know_is_code_2_and_named(
-    run: Callable[..., Done], command: str, option: str
+    run: Callable[..., Done], command: str, scheme: str, option: str, named: str
 ) -> None:
-    done = run(command, url=f"redis://:secret@127.0.0.1:1/0?{option}")
+    done = run(command, url=f"{scheme}://:secret@127.0.0.1:1/0?{option}")
 
     assert done.code == 2
-    assert f"REDIS_URL='redis://:***@127.0.0.1:1/0?{option}' cannot be used" in done.err
-    assert f"'{option.partition('=')[0]}'" in done.err.partition("cannot be used")[2]
+    assert f"REDIS_URL='{scheme}://:***@127.0.0.1:1/0?{option}' cannot be used" in done.err
+    assert named in done.err.partition("cannot be used")[2]
 
 
-@pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("worker", "nowhere"), ("api",), ("demo",)], ids=" ".join)
 def test_a_number_of_processes_that_gunicorn_cannot_read_is_code_2_and_named(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(buraq, command, env={"WEB_CONCURRENCY": "two"})
 
     assert done.exit_code == 2
     assert "Error: WEB_CONCURRENCY='two' cannot be used: it takes a whole number" in done.output
+
+
+@pytest.mark.parametrize("command", [("config",), ("api", "--help"), ("worker", "--help")], ids=" ".join)
+def test_a_number_of_processes_concerns_only_commands_that_have_some(command: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(buraq, command, env={"WEB_CONCURRENCY": "two"}).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["worker", "api"])
+def test_a_number_of_processes_set_to_nothing_is_not_set(run: Callable[..., Done], command: str) -> None:
+    done = run(command, "nowhere", WEB_CONCURRENCY="")
+
+    assert done.code == 2
+    assert "target 'nowhere': there is no module 'nowhere'" in done.err
 
 
 @pytest.mark.parametrize("command", [*READING, ("config",)], ids=" ".join)

@@ -29,17 +29,29 @@ def note(text: str) -> None:
     queue.backend.server.client().xadd("buraq_tasks:noted", {"line": line})  # where the worker's user may write
 """
 
-# The second process fails when the arbiter has seen the end of the first one, and stops.
+ASKING = (
+    TASKS
+    + """
+import subprocess, sys
+
+ASK = "import signal; print([s.name for s in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_IGN])"
+
+@queue.task
+def ask() -> None:
+    note(subprocess.check_output([sys.executable, "-c", ASK], text=True).strip())
+"""
+)
+
+# The second process fails when it has been told to stop, because the first one has.
 BROKEN_TWICE = """
-import contextlib, os, time
+import os, signal, time
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))
 try:
-    os.symlink(str(os.getpid()), "first")
+    os.symlink("here", "first")
 except FileExistsError:
-    first = int(os.readlink("first"))
-    with contextlib.suppress(ProcessLookupError):
-        while True:
-            os.kill(first, 0)
-            time.sleep(0.01)
+    while not told:
+        time.sleep(0.01)
 1 / 0
 """
 
@@ -178,6 +190,36 @@ def test_a_signal_drains_and_exits_0(
     worker.process.send_signal(number)
 
     assert worker.wait() == 0, worker.output
+
+
+def test_a_program_that_replaces_its_standard_error_stops_cleanly(
+    start: Callable[..., Running],
+    run: Callable[..., Done],
+    tasks: Path,
+    redis: Redis,
+    eventually: Callable[..., object],
+) -> None:
+    tasks.write_text(TASKS + "import io, sys\nsys.stderr = io.StringIO()\n")
+    worker = start("worker", "tasks")
+    enqueue(run, "t1")
+    eventually(lambda: noted(redis) == ["t1"])
+
+    worker.process.terminate()
+
+    assert worker.wait() == 0, worker.output
+    assert '"stopped"' in worker.output
+    assert "Traceback" not in worker.output
+
+
+def test_programs_that_tasks_start_are_ended_by_a_ctrl_c_or_a_hangup_as_any_other(
+    run: Callable[..., Done], module: Callable[..., Path], redis: Redis
+) -> None:
+    module("asking", ASKING)
+    assert run("enqueue", "ask").code == 0
+
+    assert run("worker", "asking", "--burst").code == 0
+
+    assert noted(redis) == ["[]"]
 
 
 def test_two_workers_on_one_host_start_without_settings(

@@ -9,13 +9,20 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from buraq import Buraq
+from buraq.backend import Backend
 from buraq.browse import Tasks
+from buraq.deadletters import DeadLetters
 from buraq.inspector import Inspector
+from buraq.legacy import Leftovers
+from buraq.operations import Operations
 from tests.servers import Server
 
 pytestmark = pytest.mark.each_server
 
 LATER_MS = 10**13
+# Rows of the index that name a stream and no entry of it.
+LONG = "9" * 30
+NO_PLACES = ("nowhere", "n1", "n", "d", "n1-", "n1-x", "n1-1-1", "n-1", f"n{LONG}-0", f"n1-{LONG}", b"n\xff")
 
 
 @pytest.fixture
@@ -78,13 +85,32 @@ def test_a_task_that_comes_due_while_it_is_browsed_is_found(app: Buraq) -> None:
     assert found.state == "waiting"
 
 
-@pytest.mark.parametrize("place", ["n1-1", "s1-1", "z", "znk0", "d1-1", "q1-1", "é1-1", ""])
-def test_a_row_that_its_place_does_not_confirm_is_no_task(app: Buraq, redis: Redis, place: str) -> None:
+@pytest.mark.parametrize("place", ["n1-1", "s1-1", "z", "znk0", "d1-1", "q1-1", "é1-1", "", *NO_PLACES])
+def test_a_row_that_its_place_does_not_confirm_is_no_task(app: Buraq, redis: Redis, place: str | bytes) -> None:
     redis.hset("buraq_tasks:index", "t1", place)
+    redis.xadd("buraq_tasks", {"payload": '{"id":"t1","type":"t","payload":{}}'}, "1-7")
 
     assert Inspector(app.backend).state("default", "t1") is None
     assert Inspector(app.backend).cancel("default", "t1") == "UNKNOWN"
     assert Tasks(app.backend).find(["default"], "t1") is None
+    assert DeadLetters(app.backend, "default").get("t1") is None
+    assert redis.hkeys("buraq_tasks:index") == ["t1"]
+
+
+@pytest.mark.parametrize("place", ["c", "c1", "c1-", "completed", "c" + "9" * 30 + "-0", b"c\xff", b"\xff1-1"])
+def test_a_row_of_the_history_that_names_no_record_is_no_task(app: Buraq, redis: Redis, place: str | bytes) -> None:
+    redis.hset("buraq_tasks:history", "t1", place)
+
+    assert Tasks(app.backend).find(["default"], "t1") is None
+
+
+def test_a_scheduled_task_whose_row_counts_deaths_with_thousands_of_digits_is_found(app: Buraq, redis: Redis) -> None:
+    handle = app.enqueue("t", delay=60)
+    redis.hset("buraq_tasks:index", handle.id, "zn-" + "9" * 5000)
+
+    found = Tasks(app.backend).find(["default"], handle.id)
+    assert found is not None
+    assert (found.state, found.deaths) == ("scheduled", 0)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +133,79 @@ def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         ask(Inspector(app.backend))
+
+
+WAITS, DUE, DEAD, ENDED = "waits", "due", "dead", "ended"  # ids of tasks that the index or the history knows
+
+
+@pytest.mark.parametrize(
+    ("key", "ask"),
+    [
+        ("", lambda backend: Inspector(backend).state("default", WAITS)),
+        ("_dlq", lambda backend: Inspector(backend).state("default", DEAD)),
+        (":stats", lambda backend: Inspector(backend).paces(["default"])),
+        (":scheduled", lambda backend: Inspector(backend).paces(["default"])),
+        (":stats", lambda backend: Inspector(backend).statistics(["default"])),
+        (":index", lambda backend: Tasks(backend).find(["default"], WAITS)),
+        ("", lambda backend: Tasks(backend).find(["default"], WAITS)),
+        ("_dlq", lambda backend: Tasks(backend).find(["default"], DEAD)),
+        (":scheduled", lambda backend: Tasks(backend).find(["default"], DUE)),
+        (":scheduled:tasks", lambda backend: Tasks(backend).find(["default"], DUE)),
+        (":history", lambda backend: Tasks(backend).find(["default"], "t1")),
+        (":history:completed", lambda backend: Tasks(backend).find(["default"], ENDED)),
+        ("", lambda backend: Tasks(backend).page("waiting", ["default"])),
+        ("", lambda backend: Tasks(backend).page("running", ["default"])),
+        ("_dlq", lambda backend: Tasks(backend).count("dead", ["default"])),
+        (":history:cancelled", lambda backend: Tasks(backend).count("cancelled", ["default"])),
+        (":history:completed", lambda backend: Tasks(backend).history.span(["default"])),
+        (":stats", lambda backend: Tasks(backend).history.span(["default"])),
+        ("_dlq", lambda backend: DeadLetters(backend, "default").at("1-1")),
+        ("_dlq", lambda backend: DeadLetters(backend, "default").get(DEAD)),
+        ("_dlq", lambda backend: Operations(backend).begin("replay", "me", ["default"], {}, ())),
+        ("", lambda backend: Leftovers(backend, "default").count()),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_named_and_what_it_may_hold_is_not_said_to_be_nowhere(
+    app: Buraq, redis: Redis, key: str, ask: Callable[[Backend], object]
+) -> None:
+    redis.hset("buraq_tasks:index", mapping={WAITS: "n1-1", DUE: "zn-0", DEAD: "d1-1"})
+    redis.hset("buraq_tasks:history", ENDED, "c1-1")
+    redis.delete(f"buraq_tasks{key}")
+    redis.rpush(f"buraq_tasks{key}", "of the wrong type")
+    before = sorted(redis.keys())
+
+    with pytest.raises(ResponseError, match=rf" buraq_tasks{key}: WRONGTYPE"):
+        ask(app.backend)
+
+    assert sorted(redis.keys()) == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda backend: Inspector(backend).state("default", "t1"),
+        lambda backend: Inspector(backend).cancel("default", "t1"),
+        lambda backend: Tasks(backend).find(["default"], "t1"),
+        lambda backend: Tasks(backend).page("running", ["default"]),
+        lambda backend: backend.server.shared.call(backend.broker("default").cancel("t1")),
+    ],
+    ids=["state", "cancel", "find", "page", "script"],
+)
+def test_where_nobody_may_ask_what_runs_a_task_is_not_taken_for_one_that_waits(
+    app: Buraq, redis: Redis, server: Server, ask: Callable[[Backend], object]
+) -> None:
+    app.enqueue("t", id="t1")
+    redis.xgroup_create("buraq_tasks", "buraq_workers", "0")
+    redis.xreadgroup("buraq_workers", "w1", {"buraq_tasks": ">"})
+    redis.execute_command("ACL", "SETUSER", server.USER, "-xpending")
+    try:
+        with pytest.raises(ResponseError, match=r"XPENDING|cancel\.lua"):
+            ask(app.backend)
+    finally:
+        redis.execute_command("ACL", "SETUSER", server.USER, "+xpending")
+        redis.acl_log_reset()  # the refusal was asked for
+
+    assert Inspector(app.backend).state("default", "t1") == "running"
 
 
 def test_a_group_that_may_not_be_asked_for_is_not_taken_for_one_that_runs_nothing(

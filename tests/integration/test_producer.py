@@ -1,6 +1,7 @@
 """Enqueueing through faults: what was accepted is there once, what was not is said, and nobody waits too long."""
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from typing import Any
 import gevent
 import pytest
 import ujson
+from gevent.event import Event
 from gevent.threadpool import ThreadPool
 from redis import Redis
 
@@ -259,6 +261,17 @@ def test_a_server_that_never_finishes_the_handshake_is_told_in_time(fresh_server
 
     assert time.monotonic() - start < 0.3 + SLACK
     server.resume()
+
+
+def test_a_name_that_is_looked_up_for_ever_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Buraq(redis_url="redis://redis.example:6379/0", enqueue_timeout="300ms")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: Event().wait())
+    callers = enqueue_all(app, ["a", "b"])
+
+    gevent.joinall(callers, timeout=PATIENCE)
+
+    assert {type(caller.exception) for caller in callers} == {QueueUnavailable}
+    assert "not connected to redis.example:6379 in time" in str(callers[0].exception)
 
 
 def test_answers_that_come_slowly_one_by_one_do_not_add_up(redis: Redis, proxy: Proxy) -> None:

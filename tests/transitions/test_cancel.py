@@ -54,8 +54,12 @@ def test_a_dead_letter_stays(groups: World) -> None:
     assert groups.change(groups.broker.cancel("t1", "k")) == (b"DEAD", {})
 
 
-@pytest.mark.parametrize("place", [None, "n7-0", "s7-0", "zn-0", "d7-0", "q7-0", ""])
-def test_a_task_that_is_nowhere_is_unknown_whatever_its_row_says(groups: World, place: str | None) -> None:
+NO_ENTRY = ["nowhere", "n", "d", "n1", "n1-", "n1-x", "n1-0-0", "n" + "9" * 30 + "-0", "n1-" + "9" * 30, b"n\xff"]
+
+
+@pytest.mark.parametrize("place", [None, "n7-0", "s7-0", "zn-0", "d7-0", "q7-0", "", *NO_ENTRY])
+def test_a_task_that_is_nowhere_is_unknown_whatever_its_row_says(groups: World, place: str | bytes | None) -> None:
+    groups.add("n", "t2")
     groups.redis.set("idemp:k", "t1")
     if place is not None:
         groups.redis.hset(groups.keys.index, "t1", place)

@@ -314,7 +314,7 @@ for known in (["mail", *types[:150]], ["mail", *types[150:]]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
     metrics.forget_process(pid)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-print(len(list(folder.glob("counter_*.db"))))
+print(len(list(folder.glob("counter_*"))))
 sys.stdout.write(metrics.render()[0].decode())
 """
 
@@ -324,6 +324,68 @@ def test_what_breaks_while_it_is_added_up_is_counted_once() -> None:
 
     assert files == "2", "together they are more than may be written into a file"
     assert read(text)['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 2
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+pid = os.fork()
+if pid == 0:
+    counting = metrics.TaskMetrics(known=["mail"])
+    counting.completed("mail", 0.02, 0.001)
+    counting.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+text = metrics.render(counting=False)[0].decode()
+print(len(list(folder.glob(f"*_{os.getpid()}.db"))))
+sys.stdout.write(text)
+"""
+
+
+def test_a_parent_that_counts_nothing_shows_the_figures_and_leaves_no_files_among_them() -> None:
+    files, _, text = run(PARENT).partition("\n")
+
+    assert files == "0"
+    assert read(text)['buraq_tasks_processed_total{status="success",task_type="mail"}'] == 1
+
+
+FOLDED = """
+import fcntl, os
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+
+def end_one(first=False):
+    pid = os.fork()
+    if pid == 0:
+        counting = metrics.TaskMetrics(known=["mail"])
+        if first:
+            counting.completed("mail", 0.02, 0.001)
+            counting.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    metrics.forget_process(pid)
+
+end_one(first=True)
+kept = folder / "histogram_gone.db"
+print("holes", kept.stat().st_blocks * 512 < kept.stat().st_size)
+was = kept.stat().st_ino
+(folder / "histogram_1.db").write_bytes(bytes(1 << 16))  # of one that has counted nothing
+metrics.forget_process(1)
+print("written anew", kept.stat().st_ino != was)
+with (folder / "folding.lock").open("ab") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    end_one()
+    print("files", len(list(folder.glob("counter_*.db"))))
+"""
+
+
+def test_a_parent_is_neither_killed_by_a_full_disk_nor_held_up_by_who_holds_the_files() -> None:
+    assert run(FOLDED).splitlines() == ["holes False", "written anew False", "files 2"]
 
 
 def test_a_folder_of_ones_own_is_used_and_what_the_dead_left_there_is_forgotten(tmp_path: Path) -> None:

@@ -348,6 +348,16 @@ def test_an_unknown_dead_letter_is_not_found(both: tuple[Client, Workplace], let
     assert both[0].ask("GET", f"/dead-letters/{letter}").status_code == 404
 
 
+def test_what_the_server_refuses_is_not_said_to_be_nowhere(both: tuple[Client, Workplace], redis: Redis) -> None:
+    api, _ = both
+    redis.hset("buraq_tasks:index", "t1", "d1-1")
+    redis.set("buraq_tasks_dlq", "of the wrong type")
+
+    for path in ("/tasks/t1", "/dead-letters/default:1-1"):
+        answer = api.ask("GET", path)
+        assert (answer.status_code, answer.json) == (503, {"error": "Redis refused a command, see the log"})
+
+
 def test_dead_letters_are_exported_as_lines(both: tuple[Client, Workplace]) -> None:
     api, work = both
     for n in range(3):

@@ -1,5 +1,7 @@
 """Children of a worker: who runs in whose company, whom a death is blamed on, and how they come and go."""
 
+import contextlib
+import io
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -242,12 +244,20 @@ def test_log_lines_of_a_child_arrive_with_their_task_their_facts_and_their_trace
     assert "ValueError: half a pair" in record.exc_text
 
 
-def test_a_filter_that_breaks_on_a_line_of_a_child_costs_no_task(house: Callable[..., House]) -> None:
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_filter_that_breaks_on_a_line_of_a_child_costs_no_task_nor_does_a_standard_error_that_is_gone(
+    house: Callable[..., House], closed: bool
+) -> None:
     def broken(record: logging.LogRecord) -> bool:
         raise RuntimeError("a filter of the user's")
 
+    error = io.StringIO()
+    if closed:
+        error.close()
     logging.getLogger("shop").addFilter(broken)
     try:
-        assert house().give("say", letter="n").get(timeout=LONG) == COMPLETED
+        with contextlib.redirect_stderr(error):
+            assert house().give("say", letter="n").get(timeout=LONG) == COMPLETED
     finally:
         logging.getLogger("shop").removeFilter(broken)
+    assert closed or "a filter of the user's" in error.getvalue()

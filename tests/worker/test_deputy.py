@@ -1,8 +1,11 @@
 """The arbiter answers probes while a task holds each of its worker processes, and leaves the port alone else."""
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ujson
@@ -12,6 +15,7 @@ from buraq.worker import deputy as module
 from buraq.worker.board import Board, Row
 from buraq.worker.deputy import Deputy
 from buraq.worker.probes import Probes
+from tests.pages import ROOT
 
 
 class Door:
@@ -19,7 +23,7 @@ class Door:
 
     def __init__(self) -> None:
         self.board = Board()
-        self.deputy = Deputy(self.board, Probes(self.board, Config()))
+        self.deputy = Deputy(self.board, Probes(self.board, Config(), counting=False))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self._clients: list[socket.socket] = []
@@ -118,14 +122,51 @@ def test_while_no_process_has_started_nobody_is_answered_for(door: Door) -> None
     assert door.step() == 0
 
 
-def test_other_paths_are_refused_with_the_reason(door: Door) -> None:
+COUNTED = """
+from buraq.metrics import TaskMetrics
+counting = TaskMetrics(known=["mail"])
+counting.completed("mail", 0.02, 0.001)
+counting.redis_up(True)
+counting.flush()
+"""
+
+
+@pytest.fixture
+def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the figures, with what a process that has ended has counted."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    subprocess.run([sys.executable, "-c", COUNTED], check=True, cwd=ROOT, timeout=120)
+    return tmp_path
+
+
+def test_a_scraper_gets_the_figures_that_the_processes_share(door: Door, figures: Path) -> None:
     door.process(7, blocked=2)
     client = door.knock(get("/metrics"))
 
     assert door.step() == 1
+
     first, body = answer(client)
-    assert first == "HTTP/1.1 503 Service Unavailable"
-    assert "a task holds every worker process" in ujson.loads(body)["error"]
+    assert first == "HTTP/1.1 200 OK"
+    assert b'buraq_tasks_processed_total{status="success",task_type="mail"} 1.0' in body
+    assert b"buraq_redis_up 1.0" in body
+
+
+def test_figures_that_cannot_be_read_do_not_end_the_parent(door: Door, figures: Path) -> None:
+    (figures / "counter_1.db").write_bytes(b"\xff\xff\xff\x7f")
+    (figures / "gauge_1.db").write_bytes(b"")
+    door.process(7, blocked=2)
+    client = door.knock(get("/metrics"))
+
+    assert door.step() == 1
+    assert client.recv(1) == b""
+
+
+def test_another_path_is_not_found(door: Door) -> None:
+    door.process(7, blocked=2)
+    client = door.knock(get("/"))
+
+    assert door.step() == 1
+    assert answer(client)[0] == "HTTP/1.1 404 Not Found"
 
 
 def test_a_head_request_gets_no_body(door: Door) -> None:

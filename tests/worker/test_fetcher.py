@@ -1,11 +1,12 @@
 """The fetcher takes what free slots can start, from all queues, and knows all that is pending under its name."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.connection import Server as Connections
@@ -15,6 +16,7 @@ from buraq.task import Completed
 from buraq.worker.holdings import Company, Holdings
 from buraq.worker.lease import Lease
 from tests.proxy import Proxy
+from tests.servers import Server
 from tests.worker.parts import (
     BLOCK,
     GROUP,
@@ -422,6 +424,109 @@ def test_streams_that_are_deleted_under_a_blocking_read_are_made_again(
     assert fetching.step() == ["t1"]
 
 
+# -- a queue that cannot be read
+
+
+@pytest.fixture
+def mail(app: Buraq) -> QueueKeys:
+    return app.backend.broker("mail").keys
+
+
+@pytest.fixture
+def guest(server: Server, redis: Redis) -> Iterator[Connections]:
+    """A user who may do all, but nothing with the queue `mail`."""
+    keys = ("resetkeys", "~buraq_tasks", "~buraq_tasks_*", "~buraq_tasks:[^m]*", "~buraq_tasks:m[^a]*", "~idemp:*")
+    redis.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "&*", *keys)
+    yield Connections.from_url(f"redis://guest:secret@127.0.0.1:{server.port}/0")
+    redis.execute_command("ACL", "DELUSER", "guest")
+
+
+def left_out(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return what the log says of queues that are left out: the queue, and what the server said."""
+    return [(r.queue, r.error) for r in caplog.records if r.message == "queue left out"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_a_queue_with_a_stream_of_the_wrong_type_is_left_out_and_said_once(
+    app: Buraq, redis: Redis, mail: QueueKeys, caplog: pytest.LogCaptureFixture, letter: str
+) -> None:
+    stream = mail.streams[letter]
+    redis.set(stream, "a text")
+    fetching = Fetching(app, lease_of(app, "mail", "default"))
+    add(app, "t1")
+    assert fetching.step() == ["t1"]
+
+    add(app, "t2")
+    fetching.fetcher._left_out["mail"] = 0.0  # as after a while
+    assert fetching.step() == ["t2"]
+
+    [(queue, error)] = left_out(caplog)
+    assert queue == "mail"
+    assert error.startswith(f"XGROUP CREATE {stream}: WRONGTYPE ")
+
+
+def test_a_queue_that_is_left_out_is_fetched_from_when_it_has_been_mended(
+    app: Buraq, redis: Redis, mail: QueueKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.set(mail.streams["n"], "a text")
+    fetching = Fetching(app, lease_of(app, "mail", "default"))
+    fetching.step()
+    redis.delete(mail.streams["n"])
+    add(app, "m1", queue="mail")
+    fetching.fetcher._left_out["mail"] += LONG
+    assert fetching.step() == [], "it is not asked about with each step"
+
+    fetching.fetcher._left_out["mail"] = 0.0
+
+    assert fetching.step() == ["m1"]
+    redis.delete(mail.streams["n"])
+    redis.set(mail.streams["n"], "a text")
+    assert not fetching.fetcher.attempt()
+    fetching.step()
+    assert len(left_out(caplog)) == 2, "what breaks again is said again"
+
+
+def test_a_stream_whose_place_is_taken_while_it_is_read_stops_no_other_queue(
+    app: Buraq, redis: Redis, mail: QueueKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetching = Fetching(app, lease_of(app, "mail", "default"))
+    fetching.step()
+    redis.set(mail.streams["n"], "a text")
+    add(app, "t1")
+
+    fetching.fetcher.attempt()
+    fetching.fetcher.attempt()
+
+    assert ids(fetching.dispatched) == ["t1"]
+    assert [queue for queue, _ in left_out(caplog)] == ["mail"]
+
+
+def test_a_queue_that_may_not_be_read_is_left_out(
+    app: Buraq, redis: Redis, guest: Connections, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(app, "m1", queue="mail")
+    add(app, "t1")
+
+    assert Fetching(app, lease_of(app, "mail", "default"), server=guest).step() == ["t1"]
+    [(queue, error)] = left_out(caplog)
+    assert queue == "mail"
+    assert error.startswith("XGROUP CREATE: ")
+
+
+def test_a_refusal_that_is_not_a_queues_own_leaves_none_out(app: Buraq, redis: Redis, lease: Lease) -> None:
+    fetching = Fetching(app, lease)
+    fetching.fetcher._link.command("PING")
+    redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(ResponseError, match="maxmemory"):
+            fetching.step()
+    finally:
+        redis.config_set("maxmemory", 0)
+    add(app, "t1")
+
+    assert fetching.step() == ["t1"]
+
+
 # -- lease
 
 
@@ -710,6 +815,35 @@ def test_who_leaves_before_the_first_fetch_forgets_the_process_too(
     app: Buraq, redis: Redis, lease: Lease, keys: QueueKeys
 ) -> None:
     assert Fetching(app, lease).fetcher.leave() == 0
+    assert redis.zrange(keys.leases, 0, -1) == []
+
+
+def test_who_leaves_does_not_ask_a_queue_on_which_it_has_no_lease(
+    app: Buraq, redis: Redis, keys: QueueKeys, guest: Connections
+) -> None:
+    fetching = Fetching(app, lease := lease_of(app), server=guest)
+    add(app, "t1")
+    fetching.step()
+    lease.brokers = (*lease.brokers, app.backend.broker("mail"))
+
+    assert fetching.fetcher.leave() == 1
+    assert redis.zrange(keys.leases, 0, -1) == []
+
+
+def test_who_leaves_hands_back_what_it_has_of_other_queues_where_one_refuses(
+    app: Buraq, redis: Redis, keys: QueueKeys, mail: QueueKeys
+) -> None:
+    fetching = Fetching(app, lease_of(app, "mail", "default"))
+    fetching.step()
+    add(app, "t1")
+    fetching.step()
+    redis.delete(mail.streams["f"])
+    redis.set(mail.streams["f"], "a text")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        fetching.fetcher.leave()
+
+    assert waiting(redis, keys) == {"f": ["t1"]}
     assert redis.zrange(keys.leases, 0, -1) == []
 
 

@@ -17,6 +17,7 @@ from buraq.worker.facts import Facts
 from buraq.worker.guard import Guard
 from buraq.worker.lease import Lease, leases_of
 from buraq.worker.reports import Reports
+from buraq.worker.rights import Rights
 from tests.proxy import Proxy
 from tests.servers import Server
 from tests.worker.parts import PATIENT, burn, lapse
@@ -60,11 +61,17 @@ def threaded(app: Buraq) -> Iterator[Callable[..., Lease]]:
     """Return leases that their thread renews: `threaded(ttl=1.0)`. They are stopped in the end."""
     made: list[Lease] = []
 
-    def start(max_blocked: float = 60.0, row: Row | None = None, **options: Any) -> Lease:
-        lease = lease_on(app, guard=Guard(Reports(NAME), max_blocked, row=row), **options)
+    def start(
+        *queues: str,
+        max_blocked: float = 60.0,
+        row: Row | None = None,
+        until: Callable[[Lease], bool] = lambda lease: lease.valid,
+        **options: Any,
+    ) -> Lease:
+        lease = lease_on(app, *queues, guard=Guard(Reports(NAME), max_blocked, row=row), **options)
         made.append(lease)
         lease.start()
-        turn_until(lease, lambda: lease.valid)
+        turn_until(lease, lambda: until(lease))
         return lease
 
     yield start
@@ -259,6 +266,37 @@ def test_a_connection_that_the_server_refuses_is_none(
 def test_a_name_that_is_no_lease_of_ours_can_be_read() -> None:
     assert leases_of([b"w~1", b"1000", b"w~2", b"2000.5"]) == {"w~1": 1000.0, "w~2": 2000.5}
     assert leases_of([b"\xff", b"1"])
+
+
+@pytest.fixture
+def guest(server: Server, redis: Redis) -> Iterator[str]:
+    """A user who may do all, but nothing with the queue `zoo`: its name and password."""
+    keys = ("resetkeys", "~buraq_tasks", "~buraq_tasks_*", "~buraq_tasks:[^z]*", "~idemp:*")
+    redis.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "&*", *keys)
+    yield "guest:secret"
+    redis.execute_command("ACL", "DELUSER", "guest")
+
+
+@pytest.mark.parametrize(("at_start", "later"), [(["default"], ["default", "zoo"]), (["default", "zoo"], [])])
+def test_a_denied_queue_is_left_out_unless_it_is_one_of_the_start_when_the_first_renewal_fails_too(
+    app: Buraq,
+    redis: Redis,
+    proxy: Proxy,
+    guest: str,
+    threaded: Callable[..., Lease],
+    at_start: list[str],
+    later: list[str],
+) -> None:
+    away = Connections.from_url(f"redis://{guest}@127.0.0.1:{proxy.port}/0")
+    proxy.refuse()
+    lease = threaded(*at_start, server=away, rights=Rights(app.backend.names), until=lambda lease: not lease.reachable)
+    lease.brokers = tuple(app.backend.broker(queue) for queue in later or at_start)
+
+    proxy.accept()
+    turn_until(lease, lambda: lease.valid or bool(lease.denied))
+
+    assert [broker.keys.name for broker in lease.covered] == (["default"] if later else [])
+    assert bool(lease.denied) == (not later)
 
 
 # -- the thread

@@ -6,6 +6,7 @@ import gevent
 import pytest
 import ujson
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.broker import PROMOTE_BATCH
@@ -37,6 +38,22 @@ def test_what_is_due_goes_to_the_stream_of_its_priority_and_the_rest_stays(
 
     assert waiting(redis, keys) == {"h": ["high"], "l": ["low"]}
     assert redis.zrange(keys.scheduled, 0, -1) == redis.hkeys(keys.tasks) == ["later"]
+
+
+def test_a_queue_that_refuses_holds_up_no_other_and_is_said(app: Buraq, redis: Redis, keys: QueueKeys) -> None:
+    for queue in ("mail", "default"):
+        app.enqueue("t", id=queue, delay=0.001, queue=queue)
+    redis.set(app.backend.broker("mail").keys.streams["n"], "a text")
+    gevent.sleep(0.01)
+    promoter = promoter_of(app, "mail", "default")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        promoter.step()
+
+    assert waiting(redis, keys) == {"n": ["default"]}
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        promoter.step()
+    assert promoter.quiet_rounds == 0, "a burst has not worked off what is due there"
 
 
 def test_the_next_step_is_when_the_next_task_is_due(app: Buraq, redis: Redis) -> None:

@@ -217,6 +217,22 @@ def test_several_queues_are_looked_at(app: Buraq, redis: Redis, held: Callable[.
     assert waiting(redis, mail) == {"f": ["m1"]}
 
 
+def test_a_queue_that_refuses_holds_up_no_other(app: Buraq, redis: Redis) -> None:
+    lease = lease_of(app, "mail", "default")
+    lease.renew()
+    found = [app.backend.broker(queue).keys for queue in ("mail", "default")]
+    for keys in found:
+        redis.xgroup_create(keys.streams["n"], GROUP, "0", mkstream=True)
+        redis.xadd(keys.streams["n"], {"payload": raw_task(keys.name)})
+        redis.xreadgroup(GROUP, DEAD, {keys.streams["n"]: ">"})
+    redis.set(found[0].streams["f"], "a text")
+
+    assert not Reclaiming(app, lease).loop.attempt()
+
+    assert waiting(redis, found[1]) == {"f": ["default"]}
+    assert redis.xpending(found[0].streams["n"], GROUP)["pending"] == 1
+
+
 def test_queues_without_streams_are_passed_over(app: Buraq, redis: Redis) -> None:
     lease = lease_of(app, "nobody", "default")
     lease.renew()

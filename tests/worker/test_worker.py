@@ -185,6 +185,27 @@ def test_a_queue_that_appears_later_is_consumed(app: Buraq, redis: Redis, start:
     eventually(lambda: len(ledger.runs) == 3)
 
 
+def test_a_queue_whose_stream_is_none_holds_up_no_other_and_runs_when_that_is_mended(
+    app: Buraq, redis: Redis, keys: QueueKeys, start: Start, eventually: Eventually
+) -> None:
+    ledger = Ledger(app)
+    mail = app.backend.broker("mail").keys
+    redis.sadd(app.backend.names.queues, "mail")
+    redis.set(mail.streams["n"], "a text")
+    worker = start(app)
+    eventually(lambda: len(worker.fetcher.brokers) == 2)
+    task_ids = enqueue(app, 50)
+    eventually(lambda: len(ledger.runs) == 50 and nothing_waits(redis, keys))
+
+    redis.delete(mail.streams["n"])
+    task_ids |= enqueue(app, 5, "m", queue="mail")
+    eventually(lambda: len(ledger.runs) == 55 and nothing_waits(redis, mail))
+    worker.stop(5.0)
+
+    assert ledger.runs == dict.fromkeys(task_ids, 1)
+    assert left(redis, keys) == left(redis, mail) == {}
+
+
 def test_delayed_tasks_run_in_time(app: Buraq, redis: Redis, start: Start, eventually: Eventually) -> None:
     late: dict[str, float] = {}
     due: dict[str, float] = {}
@@ -618,3 +639,15 @@ def test_what_waits_on_the_shared_connection_holds_up_no_loop(app: Buraq, redis:
 
     assert worker.slots.load == 0
     assert worker.promoter.quiet_rounds == 0
+
+
+def test_what_one_of_several_shards_denies_is_told_while_others_have_no_lease_either() -> None:
+    worker = Worker(Buraq(redis_cluster=True))
+    assert worker.denied == ""
+
+    lease = worker.lanes[3].lease
+    lease.denied = "commands zadd"
+    assert worker.denied == "commands zadd"
+
+    lease.covered = lease.brokers = (worker.lanes[3].shard.broker("default"),)
+    assert worker.denied == "", "the process has begun"

@@ -100,10 +100,11 @@ def cancel_task(call: Call) -> Response:
     said = "UNKNOWN"
     if known.state in ("waiting", "scheduled"):
         past = attempts.write(known.attempts, known.attempts_left_out) if known.attempts else b""
+        cancelled = shown(call, _cancelled(known))  # now: once it is taken back, an error would deny that
         said = call.state.inspector.cancel(known.queue, known.task.id, past, known.deaths)
         if said == "CANCELLED":
             call.note("cancel", queue=known.queue, target=known.task.id)
-            return answer(shown(call, _cancelled(known)))
+            return answer(cancelled)
     state = {"RUNNING": "running", "DEAD": "dead"}.get(said, known.state)
     raise Conflict(f"task {known.task.id} is {state}: only what waits or is scheduled can be cancelled")
 

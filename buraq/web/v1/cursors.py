@@ -12,10 +12,10 @@ from typing import Any
 
 import ujson
 
+from buraq.keys import is_entry
 from buraq.web.v1.call import refuse
 
 _SCORE = re.compile(r"-?(inf|[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)", re.ASCII)  # as the server writes it
-_ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}", re.ASCII)
 
 
 def write_cursor(place: list[Any], of: list[Any]) -> str:
@@ -62,4 +62,4 @@ def in_schedule(place: list[Any]) -> bool:
 
 
 def _is_entry(written: Any) -> bool:
-    return isinstance(written, str) and _ENTRY.fullmatch(written) is not None
+    return isinstance(written, str) and is_entry(written)

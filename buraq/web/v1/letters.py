@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from buraq.browse import Budget, newest_letters
 from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.keys import is_entry
 from buraq.newest import Place
 from buraq.web.v1.call import Call, answer, at, dumps
 from buraq.web.v1.cursors import in_records, read_cursor, write_cursor
@@ -53,8 +54,7 @@ def find(call: Call) -> tuple[str, DeadLetter]:
 
 def valid_entry(entry: str) -> bool:
     """Whether a text is the id of an entry, in a cluster with its shard before it."""
-    ms, dash, seq = entry.rpartition("/")[2].partition("-")
-    return bool(dash) and all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (ms, seq))
+    return is_entry(entry.rpartition("/")[2])
 
 
 def get_letter(call: Call) -> Response:
