@@ -334,6 +334,21 @@ def test_what_cannot_be_read_is_shown_as_it_is(both: tuple[Client, Workplace], r
     assert api.get("/tasks?state=dead")["items"] == []
 
 
+def test_what_cannot_be_read_hides_its_secrets_in_the_list_by_itself_and_in_an_export(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    for raw in ('{"type":"x","payload":{"password":"hush","n":1}}', "{'type': 'x', 'password': 'hush'}"):
+        redis.xadd("buraq_tasks", {"payload": raw})
+        work.bury(reason="undecodable", error="member 'id' is missing or not a text")
+    wanted = ["{'type': 'x', 'password': \"[redacted]\"}", '{"type":"x","payload":{"password":"[redacted]","n":1}}']
+    listed = api.get("/dead-letters")["items"]
+    assert [one["payload_preview"] for one in listed] == wanted
+    assert [api.get(f"/dead-letters/{one['id']}")["raw"] for one in listed] == wanted
+    exported = [json.loads(line) for line in api.ask("GET", "/dead-letters/export").text.splitlines()]
+    assert [(one["raw"], one["payload_preview"]) for one in exported] == [(raw, raw) for raw in reversed(wanted)]
+
+
 def test_a_dead_letter_of_the_original_is_shown(both: tuple[Client, Workplace], redis: Redis) -> None:
     task = {"id": "go", "type": "mail", "payload": {}, "current_retries": 3, "max_retries": 3, "error": "late"}
     redis.xadd("buraq_tasks_dlq", {"payload": json.dumps(task)})

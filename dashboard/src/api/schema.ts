@@ -334,7 +334,7 @@ export type DeadLetter = {
   attempt: number;
   /** How often a process ended while it ran in it. */
   deaths: number;
-  /** The payload as JSON, redacted, cut to 200 characters; the raw entry when it cannot be read. */
+  /** The payload as JSON, redacted, cut to 200 characters; `raw` when it cannot be read. */
   payload_preview: string;
 };
 
@@ -343,7 +343,7 @@ export type DeadLetterDetail = DeadLetter & {
   /** Null when the entry cannot be read. */
   payload: Payload | null;
   redacted: Redacted;
-  /** The entry as it is, cut to 64 KiB, when it cannot be read; null else. */
+  /** The entry when it cannot be read, redacted as far as it looks like JSON, cut to 64 KiB; null else. */
   raw: string | null;
   /** Its attempts, the newest first; the last 20 are kept. */
   attempts: Attempt[];
