@@ -622,9 +622,9 @@ export type AuditEntry = {
   queue: string | null;
   /** To what: an id, or the filter in words. */
   target: string | null;
-  /** How many tasks or dead letters; null where it is one or none. Of an operation, written at its end. */
+  /** How many tasks or dead letters; null where it is one or none. Of an operation it stands in its second action. */
   count: number | null;
-  /** What else is worth keeping. */
+  /** What else is worth keeping. An operation is two actions, one when it begins and one at its end, and says here which. */
   note: string | null;
 };
 
