@@ -323,6 +323,25 @@ def test_dead_letters_are_listed_the_newest_first_and_by_what_is_asked(both: tup
     assert [one["task_id"] for one in api.get(f"/dead-letters?group={group}")["items"]] == ["t2", "t0"]
 
 
+def test_a_group_that_is_asked_for_is_shown_however_many_are_larger(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, _ = both
+    rows: dict[str, Any] = {}
+    for n in range(1, 601):
+        facts = json.dumps({"type": "t", "reason": "exhausted", "error": f"E: {n}"})
+        rows |= {f"g{n}": n, f"g{n}:first": 1, f"g{n}:last": f"2 {facts}"}
+    redis.hset("buraq_tasks_dlq:groups", mapping=rows)
+    plain, small, large, none = (
+        api.get(f"/dead-letters/groups{query}") for query in ("", "?group=g3", "?group=g600", "?group=gone")
+    )
+    counts = [one["count"] for one in plain["groups"]]
+    assert (counts, plain["grouped"]) == (list(range(600, 100, -1)), 600 * 601 // 2)
+    assert [one["count"] for one in small["groups"]] == [*counts[:-1], 3]
+    assert small["groups"][-1]["error"] == "E: 3"
+    assert large == none == plain
+
+
 def test_what_cannot_be_read_is_shown_as_it_is(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, work = both
     redis.xadd("buraq_tasks", {"payload": "not json"})
@@ -408,8 +427,10 @@ def test_task_types_that_live_are_listed_with_their_queues(both: tuple[Client, W
 
 
 @pytest.mark.parametrize(("window", "steps"), [("hour", 60), ("day", 288)])
-def test_statistics_count_what_happened(both: tuple[Client, Workplace], window: str, steps: int) -> None:
-    api, work = both
+def test_statistics_count_what_happened_and_an_api_that_has_just_started_knows_it(
+    make: Make, window: str, steps: int
+) -> None:
+    api, work = make()
     for queue in ("default", "mail"):
         for _ in range(3):
             work.app.enqueue("t", {}, queue=queue)
@@ -423,6 +444,7 @@ def test_statistics_count_what_happened(both: tuple[Client, Workplace], window: 
     assert shown["totals"]["run_ms"]["p50"] == pytest.approx(250, rel=0.15)
     mail = api.get(f"/statistics?window={window}&queue=mail")
     assert (mail["queue"], mail["totals"]["counts"]["completed"]) == ("mail", 1)
+    assert make()[0].get(f"/statistics?window={window}")["totals"] == shown["totals"]
 
 
 def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:

@@ -397,7 +397,7 @@ export type DeadLetterGroupList = {
   groups: DeadLetterGroup[];
   /** Sum of the groups, those beyond 500 included. */
   grouped: number;
-  /** Dead letters in all. More than `grouped` when some came from a version that did not count groups: they are in the list, and in no group. */
+  /** Dead letters in all. More than `grouped` when some died after a thousand groups were counted, or came from a version that did not count groups, or from the original: they are in the list, and in no group. */
   total: number;
 };
 
@@ -908,7 +908,7 @@ export interface Operations {
     method: "GET";
     path: "/api/v1/dead-letters/groups";
     at: Record<never, never>;
-    query: { queue?: string };
+    query: { queue?: string; group?: string };
     body: undefined;
     answer: DeadLetterGroupList;
   };
