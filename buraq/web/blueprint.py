@@ -256,7 +256,7 @@ def describe(worker: WorkerProcess) -> dict[str, Any]:
         "cpu": number(facts.get("cpu")),
         "memory": number(facts.get("memory_mb")),
         "status": worker.status,
-        "in_flight": whole(facts.get("in_flight")),
+        "in_flight": worker.in_flight,
         "concurrency": whole(facts.get("slots")),
         "hostname": facts.get("host"),
         "pid": whole(facts.get("pid")),

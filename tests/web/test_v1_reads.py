@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -413,6 +414,31 @@ def test_workers_say_what_they_finish(both: tuple[Client, Workplace], redis: Red
     assert listed[1]["rates"] == {"completed": 2, "retried": 0, "dead": 0}
     assert api.get("/workers/w~00000001")["hub_lag_ms"] == 3.1
     assert api.ask("GET", "/workers/nobody").status_code == 404
+
+
+def test_what_each_process_runs_is_what_the_server_has_handed_to_it(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    other = Workplace(work.app, redis, "w~00000002")
+    work.lease("default", "mail", in_flight=9)
+    other.lease("default", in_flight=0)
+    for priority in ("high", "normal", "low"):
+        for queue in ("default", "mail"):
+            work.app.enqueue("t", {}, queue=queue, priority=priority)
+    work.complete()
+    work.fetch(1)
+    work.fetch(2, "mail")
+    other.fetch(1)
+    held = Counter[str]()
+    for base in ("buraq_tasks", "buraq_tasks:mail"):
+        for stream in (base, f"{base}_high", f"{base}_low"):
+            for consumer in redis.xinfo_consumers(stream, work.app.config.group_name):
+                held[consumer["name"]] += consumer["pending"]
+    assert held == {"w~00000001": 3, "w~00000002": 1}
+    assert {one["id"]: one["in_flight"] for one in api.get("/workers")["workers"]} == held
+    whole = api.get("/overview")
+    assert whole["workers"]["in_flight"] == whole["totals"]["running"] == held.total()
 
 
 def test_task_types_that_live_are_listed_with_their_queues(both: tuple[Client, Workplace], redis: Redis) -> None:

@@ -128,7 +128,7 @@ export type WorkerCounts = {
   lost: number;
   /** Slots of the active ones: tasks that can run at once. */
   slots: number;
-  /** Tasks that the active and draining ones say they run. */
+  /** Tasks that the active and draining ones run: what the server has handed to them and they have not settled. */
   in_flight: number;
 };
 
@@ -491,7 +491,7 @@ export type Worker = {
   queues: string[];
   /** Its slots: how many tasks it can run at once. */
   concurrency: number | null;
-  /** How many it runs. */
+  /** How many it runs: what the server has handed to it and it has not settled. Of a lost one what nobody has taken over yet. */
   in_flight: number | null;
   /** CPU, in percent of one core. */
   cpu_percent: number | null;
@@ -772,7 +772,7 @@ export type WorkerNode = {
   memory: number | null;
   /** active, draining or lost. */
   status: string;
-  /** Tasks it runs. */
+  /** Tasks it runs, by the server's count. */
   in_flight: number | null;
   /** Its slots. */
   concurrency: number | null;
