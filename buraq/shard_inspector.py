@@ -213,11 +213,12 @@ class ShardInspector:
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
                 held.setdefault(name.decode(), []).append(keys)
         names = sorted(expiry)
-        asked = [("HGETALL", held[name][0].worker(name)) for name in names]
-        read = [keys for keys, rows in zip(all_keys, leases, strict=True) if rows]
-        group = self._shard.config.group_name
-        asked += [("XINFO", "CONSUMERS", keys.streams[letter], group) for keys in read for letter in LETTERS]
-        replies = self._link.commands(asked) if asked else []
+        streams = [
+            keys.streams[letter] for keys, rows in zip(all_keys, leases, strict=True) if rows for letter in LETTERS
+        ]
+        said_of = [("HGETALL", held[name][0].worker(name)) for name in names]
+        handed = [("XINFO", "CONSUMERS", stream, self._shard.config.group_name) for stream in streams]
+        replies = self._link.commands([*said_of, *handed]) if names else []
         facts, in_flight = all_checked(replies[: len(names)]), _handed_to(replies[len(names) :])
         found = []
         for name, reply in zip(names, facts, strict=True):
