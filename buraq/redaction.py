@@ -50,8 +50,8 @@ class Redaction:
     def hide_text(self, text: str) -> str:
         """Return a text that should have been JSON without its secrets; as it is where it has none.
 
-        In JSON they are hidden as `hide` does it, and the text is written anew. In what is no JSON, and in JSON within a
-        text, it goes by sight: hidden is what follows a name in quotes and a colon.
+        In JSON they are hidden as `hide` does it, and the text is written anew. In what is no JSON, and in JSON within
+        a text, it goes by sight: hidden is what follows a name in quotes and a colon.
         """
         try:
             value = json.loads(text)

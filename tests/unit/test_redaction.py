@@ -71,7 +71,10 @@ def test_a_text_that_was_stored_so_is_no_secret() -> None:
         ('[{"token": ["hush"]}, NaN]', '[{"token":"[redacted]"},NaN]'),
         ('{"n": 1, "token": null, "x": "ö"}', '{"n": 1, "token": null, "x": "ö"}'),
         ('{"token": "hush", "token": ""}', '{"token": "[redacted]", "token": ""}'),
-        ('{"payload":"{\\"my_token\\":\\"hush\\",\\"n\\":1}"}', '{"payload":"{\\"my_token\\":"[redacted]",\\"n\\":1}"}'),
+        (
+            '{"payload":"{\\"my_token\\":\\"hush\\",\\"n\\":1}"}',
+            '{"payload":"{\\"my_token\\":"[redacted]",\\"n\\":1}"}',
+        ),
         ('{"n": 1, "token": "hush\\"hush", "x": 2', '{"n": 1, "token": "[redacted]", "x": 2'),
         ("{'token': 'hush', 'n': 1}", "{'token': \"[redacted]\", 'n': 1}"),
         ('{"token" : 4711, "x": 2', '{"token" : "[redacted]", "x": 2'),
