@@ -217,7 +217,7 @@ class ShardInspector:
             keys.streams[letter] for keys, rows in zip(all_keys, leases, strict=True) if rows for letter in LETTERS
         ]
         said_of = [("HGETALL", held[name][0].worker(name)) for name in names]
-        handed = [("XINFO", "CONSUMERS", stream, self._shard.config.group_name) for stream in streams]
+        handed = [("XPENDING", stream, self._shard.config.group_name) for stream in streams]
         replies = self._link.commands([*said_of, *handed]) if names else []
         facts, in_flight = all_checked(replies[: len(names)]), _handed_to(replies[len(names) :])
         found = []
@@ -230,12 +230,12 @@ class ShardInspector:
 
 
 def _handed_to(replies: Sequence[Any]) -> Counter[str]:
-    """Return how many entries of streams are pending by consumer; without a group the reply is an error."""
+    """Return how many entries of streams are pending, by consumer: what XPENDING sums up names those that hold any."""
     found: Counter[str] = Counter()
     for reply in replies:
         if isinstance(reply, NoPermissionError):
             raise reply
-        for row in reply if isinstance(reply, list) else ():
-            facts = dict(zip(row[::2], row[1::2], strict=False))
-            found[facts[b"name"].decode(errors="replace")] += int(facts[b"pending"])
+        # Without a stream or a group the reply is an error, and without anything pending there is no list in it.
+        for name, count in (reply[3] or ()) if isinstance(reply, list) else ():
+            found[name.decode(errors="replace")] += int(count)
     return found
