@@ -114,7 +114,8 @@ def _merged(one: WorkerProcess, other: WorkerProcess) -> WorkerProcess:
     status = next((each.status for each in (one, other) if each.facts and each.status != "lost"), "")
     status = status or ("active" if {one.status, other.status} != {"lost"} else "lost")
     queues = tuple(dict.fromkeys(one.queues + other.queues))
-    return WorkerProcess(one.id, status, facts, queues, max(one.lease_until_ms, other.lease_until_ms))
+    until, in_flight = max(one.lease_until_ms, other.lease_until_ms), one.in_flight + other.in_flight
+    return WorkerProcess(one.id, status, facts, queues, until, in_flight)
 
 
 def _faster(one: QueuePace, other: QueuePace) -> QueuePace:

@@ -36,6 +36,7 @@ class Operation:
     id: str
     kind: str  # replay or delete
     by: str
+    address: str = ""  # they came from
     state: str = "running"  # running, done, stopped or failed
     filter: dict[str, str] | None = None  # None where ids were named
     ids: list[list[str]] = field(default_factory=list)  # queue and entry of each
@@ -65,21 +66,30 @@ class Operation:
 class Operations:
     """Begins operations, works on them and shows them. Raises one of `connection.Unreachable`."""
 
-    def __init__(self, backend: Backend, ended: Callable[[Operation], None] = lambda operation: None) -> None:
-        """`ended` is called when an operation has come to its end in this process."""
+    def __init__(self, backend: Backend, note: Callable[[Operation], None] = lambda operation: None) -> None:
+        """`note` is called before an operation begins, and when one comes to its end in this process."""
         self._backend = backend
         self._names = backend.names
         self._link = backend.server.shared
-        self._ended = ended
+        self._note = note
         self._me = secrets.token_hex(8)
 
     # -- asking
 
     def begin(
-        self, kind: str, by: str, queues: Sequence[str], filter: dict[str, str] | None, ids: Sequence[tuple[str, str]]
+        self,
+        kind: str,
+        by: str,
+        queues: Sequence[str],
+        filter: dict[str, str] | None,
+        ids: Sequence[tuple[str, str]],
+        address: str = "",
     ) -> Operation:
-        """Begin an operation for the dead letters that are there now and fit, or for those named: queue and entry."""
-        operation = Operation(secrets.token_hex(6), kind, by, filter=filter, ids=[list(one) for one in ids])
+        """Begin an operation for the dead letters that are there now and fit, or for those named: queue and entry.
+
+        It is noted first: where that fails nothing has been done.
+        """
+        operation = Operation(secrets.token_hex(6), kind, by, address, filter=filter, ids=[list(one) for one in ids])
         if filter is not None:
             for name, part in self._backend.parts(queues).items():
                 asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
@@ -90,6 +100,7 @@ class Operations:
         else:
             operation.total = len(ids)
         operation.started_ms = operation.updated_ms = self._now_ms()
+        self._note(operation)
         key = self._names.operation(operation.id)
         self._checked(
             [
@@ -143,7 +154,7 @@ class Operations:
                     break
                 operation = self.get(operation_id)
             if operation is not None and operation.state == "stopped":
-                self._ended(operation)
+                self._note(operation)
         except Unreachable as error:  # whoever asks for it next goes on with it
             _log.warning("operation interrupted", extra={"operation": operation_id, "error": str(error)})
         except RedisError as error:
@@ -234,10 +245,11 @@ class Operations:
 
     def _finish(self, operation: Operation, state: str, error: str = "") -> None:
         operation.state, operation.error, operation.ended_ms = state, error, self._now_ms()
+        # First: a process that ends here has its successor note it once more, where else nobody would.
+        self._note(operation)
         key = self._names.operation(operation.id)
         words = ("state", state, "error", error, "ended_ms", operation.ended_ms, "seen", operation.seen)
         self._checked([("HSET", key, *words), ("EXPIRE", key, LIFE)])
-        self._ended(operation)
 
     def _give_up(self, operation_id: str, error: str) -> None:
         """Say that it failed: the server refuses something."""

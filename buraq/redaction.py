@@ -13,6 +13,17 @@ TOO_DEEP = "[too deep to be shown]"
 DEEPEST = 100  # objects and lists in each other that are shown; ten times as many can be enqueued
 _MOST = 200  # paths that are named
 
+# In what is no JSON: a name in quotes before a colon, also where that stands in a JSON text once more, and what may be
+# its value. A list or an object takes all that follows along, and so does a text that does not end.
+_NAME = re.compile(r"""\\?(["'])([^"'\\]{1,200})\\?\1\s*:\s*""")
+_VALUE = re.compile(
+    r"""
+    \\"[^"\\]++\\" | \\?"(?:[^"\\]++|\\.)++"? | \\?'(?:[^'\\]++|\\.)++'?
+    | [\[{](?!\s*[\]}]).* | (?!null\b|None\b)[^\s,"'\[\]{}\\]+
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
 
 class Redaction:
     """Hides the values of members whose name contains one of some words; case, `_` and `-` make no difference."""
@@ -35,6 +46,29 @@ class Redaction:
         """Return a value without its secrets, and the paths to them."""
         paths: list[str] = []
         return self._hidden(value, "", paths, 0), paths
+
+    def hide_text(self, text: str) -> str:
+        """Return a text that should have been JSON without its secrets; as it is where it has none.
+
+        In JSON they are hidden as `hide` does it, and the text is written anew. In what is no JSON, and in JSON within
+        a text, it goes by sight: hidden is what follows a name in quotes and a colon.
+        """
+        try:
+            value = json.loads(text)
+            shown = self.hide(value)[0]
+            if shown != value:
+                text = json.dumps(shown, separators=(",", ":"))
+        except (ValueError, RecursionError):
+            pass  # no JSON, or nested too deep for any
+        parts, done = [], 0
+        for found in _NAME.finditer(text):
+            if found.start() < done or not self.secret(found[2]):
+                continue
+            secret = _VALUE.match(text, found.end())
+            if secret is not None:
+                parts += [text[done : found.end()], f'"{HIDDEN}"']
+                done = secret.end()
+        return "".join([*parts, text[done:]])
 
     def _hidden(self, value: Any, path: str, paths: list[str], depth: int) -> Any:
         # Whoever enqueues chooses how deep: one such task would leave no list that it is in to be looked at.

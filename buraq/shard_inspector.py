@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,13 +34,14 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerProcess:
-    """What a worker process said of itself, and whether its lease holds."""
+    """What a worker process said of itself, whether its lease holds, and how many tasks the server has handed to it."""
 
     id: str
     status: str  # active, draining or lost
     facts: dict[str, str]
     queues: tuple[str, ...]
     lease_until_ms: float = 0.0  # by the server's clock
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,29 @@ class ShardInspector:
                 expiry[name.decode()] = max(float(score), expiry.get(name.decode(), 0.0))
                 held.setdefault(name.decode(), []).append(keys)
         names = sorted(expiry)
-        facts = self._ask([("HGETALL", held[name][0].worker(name)) for name in names])
+        streams = [
+            keys.streams[letter] for keys, rows in zip(all_keys, leases, strict=True) if rows for letter in LETTERS
+        ]
+        said_of = [("HGETALL", held[name][0].worker(name)) for name in names]
+        handed = [("XPENDING", stream, self._shard.config.group_name) for stream in streams]
+        replies = self._link.commands([*said_of, *handed]) if names else []
+        facts, in_flight = all_checked(replies[: len(names)]), _handed_to(replies[len(names) :])
         found = []
         for name, reply in zip(names, facts, strict=True):
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
-            found.append(WorkerProcess(name, status, said, tuple(keys.name for keys in held[name]), expiry[name]))
+            queues_read = tuple(keys.name for keys in held[name])
+            found.append(WorkerProcess(name, status, said, queues_read, expiry[name], in_flight[name]))
         return found
+
+
+def _handed_to(replies: Sequence[Any]) -> Counter[str]:
+    """Return how many entries of streams are pending, by consumer: what XPENDING sums up names those that hold any."""
+    found: Counter[str] = Counter()
+    for reply in replies:
+        if isinstance(reply, NoPermissionError):
+            raise reply
+        # Without a stream or a group the reply is an error, and without anything pending there is no list in it.
+        for name, count in (reply[3] or ()) if isinstance(reply, list) else ():
+            found[name.decode(errors="replace")] += int(count)
+    return found

@@ -107,7 +107,7 @@ def _print_workers(processes: list[WorkerProcess]) -> None:
             (
                 process.id,
                 process.status,
-                f"{said.get('in_flight', '?')}/{said.get('slots', '?')}",
+                f"{process.in_flight}/{said.get('slots', '?')}",
                 f"{said.get('cpu', '?')}%",
                 f"{said.get('memory_mb', '?')} MB",
                 age(max(0.0, now - int(started) / 1000)) if started.isdecimal() else "",
@@ -120,7 +120,7 @@ def _print_workers(processes: list[WorkerProcess]) -> None:
 def _facts(process: WorkerProcess) -> dict[str, Any]:
     """Return a worker process as JSON has it, with numbers as numbers."""
     said: dict[str, Any] = dict(process.facts)
-    for name in ("pid", "slots", "in_flight", "started_ms"):
+    for name in ("pid", "slots", "started_ms"):
         if str(said.get(name, "")).isdecimal():
             said[name] = int(said[name])
     for name in ("cpu", "memory_mb"):
@@ -128,7 +128,8 @@ def _facts(process: WorkerProcess) -> dict[str, Any]:
             said[name] = float(said[name])
     if isinstance(started := said.pop("started_ms", None), int):
         said["started_at"] = moment(started)
-    return {**said, "id": process.id, "status": process.status, "queues": list(process.queues)}
+    of_server = {"status": process.status, "in_flight": process.in_flight, "queues": list(process.queues)}
+    return {**said, "id": process.id, **of_server}
 
 
 def _server(backend: Backend) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Request, Response, current_app, g, jsonify, request
@@ -26,7 +27,7 @@ from buraq.web.numbers import number, whole
 from buraq.web.page import serve as serve_page
 from buraq.web.state import ApiState, state_of
 from buraq.web.stream import EventStream
-from buraq.web.v1.call import Call, refuse
+from buraq.web.v1.call import Call, refuse, write_quietly
 from buraq.web.v1.routes import BY_ENDPOINT, CHANGE, OPEN, READ, ROUTES, methods_for
 from buraq.web.wishes import Wishes
 
@@ -153,21 +154,17 @@ class Api:
         """Give all dead letters of all queues another life."""
         backend = self.backend
         self.access.check(change=True)
-        access = self.access
+        address = client_address(request, backend.config.trusted_proxies)
+        said = partial(Action, self.access.who, "replay", address, target="all")
+        Audit(backend).write(said(note="begins"))  # what is not in the list is not done
         results = [DeadLetters(backend, queue).replay_all() for queue in self.state.inspector.queues()]
-        action = Action(
-            access.who,
-            "replay",
-            client_address(request, backend.config.trusted_proxies),
-            target="all",
-            count=sum(result.replayed for result in results),
-        )
-        Audit(backend).write(action)
+        replayed = sum(result.replayed for result in results)
+        write_quietly(backend, said(count=replayed, note="done"))
         skipped = {
             "unreadable": sum(result.unreadable for result in results),
             "owned": sum(result.owned for result in results),
         }
-        return jsonify(success=True, retried=sum(result.replayed for result in results), skipped=skipped)
+        return jsonify(success=True, retried=replayed, skipped=skipped)
 
     def page(self, name: str = "index.html") -> Response:
         """The dashboard."""
@@ -259,7 +256,7 @@ def describe(worker: WorkerProcess) -> dict[str, Any]:
         "cpu": number(facts.get("cpu")),
         "memory": number(facts.get("memory_mb")),
         "status": worker.status,
-        "in_flight": whole(facts.get("in_flight")),
+        "in_flight": worker.in_flight,
         "concurrency": whole(facts.get("slots")),
         "hostname": facts.get("host"),
         "pid": whole(facts.get("pid")),

@@ -87,11 +87,15 @@ def test_a_demo_says_where_to_look_and_is_there(flowing: Callable[..., Running],
     api = re.search(r"http://(127\.0\.0\.1:\d+)/api/health", demo.output)
     metrics = re.search(r"http://(127\.0\.0\.1:\d+)/metrics", demo.output)
     assert api and metrics, demo.output
-    for address, path in ((api[1], "/api/health"), (metrics[1], "/metrics")):
+    answers = {}
+    for address, path in ((api[1], "/api/health"), (metrics[1], "/metrics"), (api[1], "/")):
         connection = http.client.HTTPConnection(address, timeout=PATIENCE)
         connection.request("GET", path)
-        assert connection.getresponse().status == 200
+        response = connection.getresponse()
+        answers[path] = response.read().decode()
+        assert response.status == 200
         connection.close()
+    assert '<div id="root">' in answers["/"]
     assert f"curl -N http://{api[1]}/api/stream" in demo.output
 
 

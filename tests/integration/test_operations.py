@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from buraq import Buraq
-from buraq.operations import Operations
+from buraq.operations import Operation, Operations
 from tests.proxy import Fault, Proxy, script
 from tests.servers import Server
 
@@ -29,6 +29,26 @@ def test_who_has_lost_an_operation_to_another_process_leaves_it_to_that(server: 
     found = operations.get(operation.id)
     assert found is not None
     assert found.state == "running"
+
+
+def test_an_operation_is_noted_before_anything_of_it_is_done_and_once_more_at_its_end(
+    server: Server, redis: Redis
+) -> None:
+    backend = Buraq(redis_url=server.url).backend
+    noted = []
+
+    def note(operation: Operation) -> None:
+        known = redis.hget(backend.names.operation(operation.id), "state")
+        noted.append((operation.by, operation.address, operation.state, operation.done, known))
+
+    operations = Operations(backend, note)
+    letters = bury(redis, 2)
+    operation = operations.begin("delete", "ada", ["default"], None, letters, "203.0.113.7")
+    assert noted == [("ada", "203.0.113.7", "running", 0, None)]
+
+    operations._run(operation.id)
+
+    assert noted[1:] == [("ada", "203.0.113.7", "done", 2, "running")]
 
 
 @pytest.mark.parametrize("named", [False, True])

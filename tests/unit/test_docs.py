@@ -27,6 +27,7 @@ SOURCE = ROOT / "buraq"
 NOT_OURS = {
     *("WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "NO_COLOR", "BURAQ_FAIL_POINTS"),
     *("GRAFANA_ADMIN_USER", "GRAFANA_ADMIN_PASSWORD", "HEALTHCHECK_URL", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"),
+    *("NEXT_PUBLIC_API_URL", "VITE_API_URL"),  # what the page is developed with
 }
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -154,7 +154,7 @@ def needs(requirement: Requirement) -> Iterator[str]:
             yield canonicalize_name(need.name)
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-test.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_every_requirement_is_an_exact_version(file: str) -> None:
     loose = [str(pin) for pin in pins(file) if not re.fullmatch(r"==[\w.]+", str(pin.specifier))]
 

@@ -62,3 +62,38 @@ def test_what_reads_as_hidden_where_nothing_is_stored_is_named(edited: dict[str,
 def test_a_text_that_was_stored_so_is_no_secret() -> None:
     stored = {"note": HIDDEN, "token": HIDDEN, "list": [TOO_DEEP]}
     assert SECRETS.restore(stored, stored) == (stored, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"payload":{"token":"hush","n":1}}', '{"payload":{"token":"[redacted]","n":1}}'),
+        ('[{"token": ["hush"]}, NaN]', '[{"token":"[redacted]"},NaN]'),
+        ('{"n": 1, "token": null, "x": "ö"}', '{"n": 1, "token": null, "x": "ö"}'),
+        ('{"token": "hush", "token": ""}', '{"token": "[redacted]", "token": ""}'),
+        (
+            '{"payload":"{\\"my_token\\":\\"hush\\",\\"n\\":1}"}',
+            '{"payload":"{\\"my_token\\":"[redacted]",\\"n\\":1}"}',
+        ),
+        ('{"n": 1, "token": "hush\\"hush", "x": 2', '{"n": 1, "token": "[redacted]", "x": 2'),
+        ("{'token': 'hush', 'n': 1}", "{'token': \"[redacted]\", 'n': 1}"),
+        ('{"token" : 4711, "x": 2', '{"token" : "[redacted]", "x": 2'),
+        ('{"n": 1, "Access-Token": {"a": "hush"}, "x": 2', '{"n": 1, "Access-Token": "[redacted]"'),
+        ('{"n": 1, "token": "hush', '{"n": 1, "token": "[redacted]"'),
+        ('{"token": {}, "x": None, "token": None', '{"token": {}, "x": None, "token": None'),
+        ("token=shown, as is: no JSON", "token=shown, as is: no JSON"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_should_have_been_json_hides_its_secrets_too(text: str, shown: str) -> None:
+    assert SECRETS.hide_text(text) == shown
+
+
+@pytest.mark.parametrize("depth", [99, 600, 100_000])
+def test_a_text_that_is_nested_deep_shows_no_secret(depth: int) -> None:
+    assert "hush" not in SECRETS.hide_text("[" * depth + '{"token":"hush"}' + "]" * depth)
+
+
+@pytest.mark.parametrize("text", ['"', "\\", "'token': \\", "[", ' "a" ', '"token":', '\\"', "'\""])
+def test_a_text_that_is_made_to_take_long_does_not(text: str) -> None:
+    assert SECRETS.hide_text(text * 100_000)

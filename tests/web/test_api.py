@@ -50,12 +50,16 @@ def test_the_uptime_is_written_as_the_original_writes_it(seconds: float, written
     assert uptime(seconds) == written
 
 
-def test_workers_are_shown_as_they_described_themselves(make_app: MakeApp, redis: Redis) -> None:
+def test_workers_are_shown_as_they_described_themselves_with_what_they_run(make_app: MakeApp, redis: Redis) -> None:
     now_ms = int(redis.time()[0]) * 1000
     facts = {"host": "box", "pid": "12", "cpu": "41.5", "memory_mb": "88.2", "slots": "1000", "in_flight": "7"}
     facts |= {"started_ms": "1795287924796", "version": "0.1.0", "status": "draining", "queues": "default,mail"}
     redis.hset("buraq_tasks:worker:box-a", mapping=facts)
     redis.zadd("buraq_tasks:leases", {"box-a": now_ms + 60_000, "box-gone": now_ms - 1000})
+    redis.xgroup_create("buraq_tasks", "buraq_workers", "0", mkstream=True)
+    for _ in range(3):
+        redis.xadd("buraq_tasks", {"payload": "{}"})
+    redis.xreadgroup("buraq_workers", "box-a", {"buraq_tasks": ">"}, count=2)
 
     listed = make_app().test_client().get("/api/workers").json
 
@@ -65,7 +69,7 @@ def test_workers_are_shown_as_they_described_themselves(make_app: MakeApp, redis
             "cpu": 41.5,
             "memory": 88.2,
             "status": "draining",
-            "in_flight": 7,
+            "in_flight": 2,
             "concurrency": 1000,
             "hostname": "box",
             "pid": 12,
@@ -73,8 +77,8 @@ def test_workers_are_shown_as_they_described_themselves(make_app: MakeApp, redis
             "queues": ["default", "mail"],
             "version": "0.1.0",
         },
-        dict.fromkeys(["cpu", "memory", "in_flight", "concurrency", "hostname", "pid", "started_at", "version"])
-        | {"id": "box-gone", "status": "lost", "queues": ["default"]},
+        dict.fromkeys(["cpu", "memory", "concurrency", "hostname", "pid", "started_at", "version"])
+        | {"id": "box-gone", "status": "lost", "in_flight": 0, "queues": ["default"]},
     ]
 
 

@@ -1,6 +1,7 @@
 """The dashboard's files are served under any prefix, with a policy that lets nothing in from elsewhere."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_what_is_not_there_is_not_found(built: Path, name: str) -> None:
 def test_without_a_build_the_page_says_what_to_do(tmp_path: Path) -> None:
     answer = ask(tmp_path)
     assert (answer.status_code, answer.get_data(as_text=True)) == (404, NOT_BUILT)
+
+
+def test_the_first_load_of_the_built_page_is_small_and_the_map_comes_in_a_file_of_its_own() -> None:
+    """At most 150 kB (gzip 9); fonts are no part of it."""
+    page = (BUILT / "index.html").read_text(encoding="utf-8")
+    named = re.findall(r'<(?:script|link rel="(?:modulepreload|stylesheet)")[^>]* (?:src|href)="\./([^"]+)"', page)
+    kinds = {name.rpartition(".")[2] for name in named}
+    files = {name: (BUILT / name).read_bytes() for name in ("index.html", *named)}
+    assert kinds == {"js", "css"}
+    assert sum(len(gzip.compress(body, 9)) for body in files.values()) <= 150_000
+    assert [name for name, body in files.items() if b"react-flow" in body] == []
+    others = (path for path in (BUILT / "assets").glob("*.js") if f"assets/{path.name}" not in files)
+    assert len([path.name for path in others if b"react-flow" in path.read_bytes()]) == 1
 
 
 def test_our_own_app_has_the_page_at_its_root_and_the_api_beside_it() -> None:

@@ -331,7 +331,9 @@ def test_all_of_a_type_are_replayed_and_the_others_stay(both: tuple[Client, Work
     shown = finished(api, api.post("/dead-letters/replay", {"filter": {"type": "a"}}))
     assert (shown["state"], shown["done"], shown["seen"], shown["total"]) == ("done", 5, 7, 7)
     assert api.get("/dead-letters")["total"] == 2
-    assert actions(api) == [("replay", None, "type=a", 5)]
+    assert actions(api) == [("replay", None, "type=a", None), ("replay", None, "type=a", 5)]
+    noted = [(one["who"], one["address"], one["note"]) for one in api.get("/audit")["items"]]
+    assert noted == [("loopback", "127.0.0.1", f"operation {shown['id']}: {at}") for at in ("done", "begins")]
     assert [one["id"] for one in api.get("/operations")["operations"]] == [shown["id"]]
 
 
@@ -342,7 +344,7 @@ def test_those_that_are_named_are_deleted_and_what_is_gone_is_counted(both: tupl
     shown = finished(api, api.post("/dead-letters/delete", {"ids": [*ids, "default:1-1", "nonsense"]}))
     assert (shown["done"], shown["skipped"]["gone"], shown["total"], shown["seen"]) == (2, 2, 4, 4)
     assert api.get("/dead-letters")["total"] == 1
-    assert actions(api) == [("delete", None, "4 chosen", 2)]
+    assert actions(api) == [("delete", None, "4 chosen", None), ("delete", None, "4 chosen", 2)]
 
 
 def test_all_is_more_than_a_batch_and_leaves_what_dies_meanwhile(both: tuple[Client, Workplace]) -> None:
@@ -359,14 +361,47 @@ def test_all_is_more_than_a_batch_and_leaves_what_dies_meanwhile(both: tuple[Cli
     assert [one["task_id"] for one in api.get("/dead-letters")["items"]] == ["later-default-0"]
 
 
-def test_an_operation_that_is_done_is_so_where_the_audit_list_cannot_be_written(
+def test_what_cannot_be_written_into_the_audit_list_does_not_begin(
     both: tuple[Client, Workplace], redis: Redis
 ) -> None:
     api, work = both
     bury_many(work, 2)
     redis.set(work.app.backend.names.audit, "no stream")
-    shown = finished(api, api.post("/dead-letters/delete", {"filter": {}}))
+    assert api.post("/dead-letters/delete", {"filter": {}}).status_code == 503
+    assert api.http.post("/api/retry-dlq").status_code == 503
+    assert (api.get("/operations")["operations"], api.get("/dead-letters")["total"]) == ([], 2)
+
+
+def test_an_operation_that_is_done_is_so_where_the_audit_list_cannot_be_written(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    bury_many(work, 2)
+    operation = Operations(work.app.backend).begin("delete", "me", ["default"], {}, ())
+    redis.set(work.app.backend.names.audit, "no stream")
+    shown = at_its_end(api, operation.id)
     assert (shown["state"], shown["done"], shown["error"]) == ("done", shown["total"], None)
+
+
+def test_who_began_an_operation_is_noted_at_its_end_and_not_who_looked_at_it(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    bury_many(work, 2)
+    operation = Operations(work.app.backend).begin("delete", "ada", ["default"], {}, (), "203.0.113.7")
+    at_its_end(api, operation.id)  # the process that was asked has ended, and this one goes on
+    [noted] = api.get("/audit")["items"]
+    assert (noted["who"], noted["address"], noted["count"]) == ("ada", "203.0.113.7", 2)
+
+
+def test_a_read_only_api_shows_an_operation_and_does_not_go_on_with_it(make: Make, redis: Redis) -> None:
+    api, work = make(read_only=True)
+    bury_many(work, 2)
+    operation = Operations(work.app.backend).begin("delete", "ada", ["default"], {}, ())
+    assert [one["state"] for one in api.get("/operations")["operations"]] == ["running"]
+    assert api.get(f"/operations/{operation.id}")["state"] == "running"
+    assert not redis.exists(work.app.backend.names.runner(operation.id))
+    assert api.get("/dead-letters")["total"] == 2
 
 
 def test_an_operation_can_be_stopped_once(both: tuple[Client, Workplace], redis: Redis) -> None:
@@ -438,7 +473,7 @@ def test_the_replay_of_the_original_is_in_the_audit_list(both: tuple[Client, Wor
         "retried": 2,
         "skipped": {"unreadable": 0, "owned": 0},
     }
-    assert actions(api) == [("replay", None, "all", 2)]
+    assert actions(api) == [("replay", None, "all", None), ("replay", None, "all", 2)]
 
 
 def test_an_entry_of_the_audit_list_that_cannot_be_read_is_left_out(

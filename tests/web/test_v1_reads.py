@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -323,6 +324,25 @@ def test_dead_letters_are_listed_the_newest_first_and_by_what_is_asked(both: tup
     assert [one["task_id"] for one in api.get(f"/dead-letters?group={group}")["items"]] == ["t2", "t0"]
 
 
+def test_a_group_that_is_asked_for_is_shown_however_many_are_larger(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, _ = both
+    rows: dict[str, Any] = {}
+    for n in range(1, 601):
+        facts = json.dumps({"type": "t", "reason": "exhausted", "error": f"E: {n}"})
+        rows |= {f"g{n}": n, f"g{n}:first": 1, f"g{n}:last": f"2 {facts}"}
+    redis.hset("buraq_tasks_dlq:groups", mapping=rows)
+    plain, small, large, none = (
+        api.get(f"/dead-letters/groups{query}") for query in ("", "?group=g3", "?group=g600", "?group=gone")
+    )
+    counts = [one["count"] for one in plain["groups"]]
+    assert (counts, plain["grouped"]) == (list(range(600, 100, -1)), 600 * 601 // 2)
+    assert [one["count"] for one in small["groups"]] == [*counts[:-1], 3]
+    assert small["groups"][-1]["error"] == "E: 3"
+    assert large == none == plain
+
+
 def test_what_cannot_be_read_is_shown_as_it_is(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, work = both
     redis.xadd("buraq_tasks", {"payload": "not json"})
@@ -332,6 +352,21 @@ def test_what_cannot_be_read_is_shown_as_it_is(both: tuple[Client, Workplace], r
     shown = api.get(f"/dead-letters/{one['id']}")
     assert (shown["raw"], shown["payload"]) == ("not json", None)
     assert api.get("/tasks?state=dead")["items"] == []
+
+
+def test_what_cannot_be_read_hides_its_secrets_in_the_list_by_itself_and_in_an_export(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    for raw in ('{"type":"x","payload":{"password":"hush","n":1}}', "{'type': 'x', 'password': 'hush'}"):
+        redis.xadd("buraq_tasks", {"payload": raw})
+        work.bury(reason="undecodable", error="member 'id' is missing or not a text")
+    wanted = ["{'type': 'x', 'password': \"[redacted]\"}", '{"type":"x","payload":{"password":"[redacted]","n":1}}']
+    listed = api.get("/dead-letters")["items"]
+    assert [one["payload_preview"] for one in listed] == wanted
+    assert [api.get(f"/dead-letters/{one['id']}")["raw"] for one in listed] == wanted
+    exported = [json.loads(line) for line in api.ask("GET", "/dead-letters/export").text.splitlines()]
+    assert [(one["raw"], one["payload_preview"]) for one in exported] == [(raw, raw) for raw in reversed(wanted)]
 
 
 def test_a_dead_letter_of_the_original_is_shown(both: tuple[Client, Workplace], redis: Redis) -> None:
@@ -391,6 +426,31 @@ def test_workers_say_what_they_finish(both: tuple[Client, Workplace], redis: Red
     assert api.ask("GET", "/workers/nobody").status_code == 404
 
 
+def test_what_each_process_runs_is_what_the_server_has_handed_to_it(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, work = both
+    other = Workplace(work.app, redis, "w~00000002")
+    work.lease("default", "mail", in_flight=9)
+    other.lease("default", in_flight=0)
+    for priority in ("high", "normal", "low"):
+        for queue in ("default", "mail"):
+            work.app.enqueue("t", {}, queue=queue, priority=priority)
+    work.complete()
+    work.fetch(1)
+    work.fetch(2, "mail")
+    other.fetch(1)
+    held = Counter[str]()
+    for base in ("buraq_tasks", "buraq_tasks:mail"):
+        for stream in (base, f"{base}_high", f"{base}_low"):
+            for consumer in redis.xinfo_consumers(stream, work.app.config.group_name):
+                held[consumer["name"]] += consumer["pending"]
+    assert held == {"w~00000001": 3, "w~00000002": 1}
+    assert {one["id"]: one["in_flight"] for one in api.get("/workers")["workers"]} == held
+    whole = api.get("/overview")
+    assert whole["workers"]["in_flight"] == whole["totals"]["running"] == held.total()
+
+
 def test_task_types_that_live_are_listed_with_their_queues(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, work = both
     work.lease("default", "mail")
@@ -403,8 +463,10 @@ def test_task_types_that_live_are_listed_with_their_queues(both: tuple[Client, W
 
 
 @pytest.mark.parametrize(("window", "steps"), [("hour", 60), ("day", 288)])
-def test_statistics_count_what_happened(both: tuple[Client, Workplace], window: str, steps: int) -> None:
-    api, work = both
+def test_statistics_count_what_happened_and_an_api_that_has_just_started_knows_it(
+    make: Make, window: str, steps: int
+) -> None:
+    api, work = make()
     for queue in ("default", "mail"):
         for _ in range(3):
             work.app.enqueue("t", {}, queue=queue)
@@ -418,6 +480,7 @@ def test_statistics_count_what_happened(both: tuple[Client, Workplace], window: 
     assert shown["totals"]["run_ms"]["p50"] == pytest.approx(250, rel=0.15)
     mail = api.get(f"/statistics?window={window}&queue=mail")
     assert (mail["queue"], mail["totals"]["counts"]["completed"]) == ("mail", 1)
+    assert make()[0].get(f"/statistics?window={window}")["totals"] == shown["totals"]
 
 
 def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:

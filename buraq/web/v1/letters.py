@@ -64,7 +64,7 @@ def get_letter(call: Call) -> Response:
 
 
 def list_groups(call: Call) -> Response:
-    """Answer with the groups, the largest first."""
+    """Answer with the groups, the largest first. One that is asked for is among them, whatever its size."""
     found: list[tuple[tuple[int, str, str], dict[str, Any]]] = []
     total = 0
     for queue in call.asked_queues:
@@ -83,7 +83,9 @@ def list_groups(call: Call) -> Response:
             }
             found.append(((-group.letters, queue, group.id), shown_group))
         found.sort(key=lambda pair: pair[0])
-    shown = [group for _, group in found[:GROUPS]]
+    every = [group for _, group in found]
+    asked = [group for group in every[GROUPS:] if group["group"] == call.query.get("group")]
+    shown = every[: GROUPS - len(asked)] + asked
     return answer({"groups": shown, "grouped": -sum(rank[0] for rank, _ in found), "total": total})
 
 

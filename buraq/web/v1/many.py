@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from werkzeug.exceptions import Conflict, NotFound
 
-from buraq.audit import Action
+from buraq.audit import Action, Audit
 from buraq.keys import DEFAULT_QUEUE
 from buraq.operations import Operation, Operations
 from buraq.web.access import client_address
@@ -18,17 +18,33 @@ PATIENCE = 0.1  # seconds that an answer waits, so that what is small is done in
 
 
 def operations(call: Call) -> Operations:
-    """Return the operations; what ends in this process is written into the audit list."""
+    """Return the operations. Their begin and their end are written into the audit list, whoever works on them."""
     backend = call.backend
-    address = client_address(call.request, backend.config.trusted_proxies)
 
-    def ended(operation: Operation) -> None:
-        note = None if operation.state == "done" else f"{operation.state} {operation.error}".strip()
-        target = _target(operation)
-        queue = (operation.filter or {}).get("queue")
-        write_quietly(backend, Action(operation.by, operation.kind, address, queue, target, operation.done, note))
+    def note(operation: Operation) -> None:
+        begins = operation.state == "running"
+        state = "begins" if begins else f"{operation.state} {operation.error}".strip()
+        action = Action(
+            operation.by,
+            operation.kind,
+            operation.address,
+            (operation.filter or {}).get("queue"),
+            _target(operation),
+            None if begins else operation.done,
+            f"operation {operation.id}: {state}",
+        )
+        if begins:
+            Audit(backend).write(action)  # what is not in the list is not done
+        else:
+            write_quietly(backend, action)
 
-    return Operations(backend, ended)
+    return Operations(backend, note)
+
+
+def _go_on(call: Call, known: Operations, operation: Operation) -> None:
+    """Work on what somebody has begun where nobody does any longer. A read-only API leaves it to others."""
+    if not call.backend.config.read_only:
+        known.work(operation)
 
 
 def _target(operation: Operation) -> str:
@@ -48,15 +64,17 @@ def delete_letters(call: Call) -> Response:
 
 
 def _begin(call: Call, kind: str) -> Response:
-    asked, known = call.body, operations(call)
+    asked, known, who = call.body, operations(call), call.access.who
+    address = client_address(call.request, call.backend.config.trusted_proxies)
     if "ids" in asked:
-        operation = known.begin(kind, call.access.who, call.queues, None, [_place(call, one) for one in asked["ids"]])
+        chosen = [_place(call, one) for one in asked["ids"]]
+        operation = known.begin(kind, who, call.queues, None, chosen, address)
     else:
         wanted = asked["filter"]
         if wanted.get("queue", DEFAULT_QUEUE) not in call.queues:
             refuse(422, f"filter.queue={wanted['queue']}: there is none of that name", "filter.queue")
         queues = [wanted["queue"]] if "queue" in wanted else call.queues
-        operation = known.begin(kind, call.access.who, queues, wanted, ())
+        operation = known.begin(kind, who, queues, wanted, (), address)
     known.work(operation, PATIENCE)
     return answer(describe(known.get(operation.id) or operation), 202)
 
@@ -72,7 +90,7 @@ def list_operations(call: Call) -> Response:
     known = operations(call)
     found = known.newest()
     for operation in found:
-        known.work(operation)
+        _go_on(call, known, operation)
     return answer({"operations": [describe(operation) for operation in found]})
 
 
@@ -80,7 +98,7 @@ def get_operation(call: Call) -> Response:
     """Answer with one operation."""
     known = operations(call)
     operation = _find(call, known)
-    known.work(operation)
+    _go_on(call, known, operation)
     return answer(describe(operation))
 
 

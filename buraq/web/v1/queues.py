@@ -15,11 +15,12 @@ from buraq.web.v1.call import Call, answer, at
 NO_RATES = {"enqueued": 0.0, "completed": 0.0, "retried": 0.0, "dead": 0.0}
 
 
-def describe(backend: Backend, inspector: Inspector, names: list[str]) -> tuple[int, list[dict[str, Any]]]:
+def describe(
+    backend: Backend, inspector: Inspector, names: list[str], processes: list[WorkerProcess]
+) -> tuple[int, list[dict[str, Any]]]:
     """Return the server's time in ms, and queues as the answers show them."""
     paused = Pauses(backend).all()
     now_ms, paces = inspector.paces(names)
-    processes = inspector.workers()
     shown = [
         _queue(inspector, name, pace, paused.get(name), _readers(name, processes))
         for name, pace in zip(names, paces, strict=True)
@@ -50,8 +51,8 @@ def _readers(queue: str, processes: list[WorkerProcess]) -> int:
 
 def overview(backend: Backend, inspector: Inspector) -> dict[str, Any]:
     """Return the whole at one moment: queues, totals, worker counts."""
-    now_ms, queues = describe(backend, inspector, inspector.queues())
     processes = inspector.workers()
+    now_ms, queues = describe(backend, inspector, inspector.queues(), processes)
     totals: dict[str, Any] = {
         name: sum(queue[name] for queue in queues) for name in ("waiting", "running", "scheduled", "dead")
     }
@@ -67,7 +68,7 @@ def overview(backend: Backend, inspector: Inspector) -> dict[str, Any]:
         "workers": {
             **counts,
             "slots": sum(whole(one.facts.get("slots")) or 0 for one in active),
-            "in_flight": sum(whole(one.facts.get("in_flight")) or 0 for one in here),
+            "in_flight": sum(one.in_flight for one in here),
         },
     }
 
@@ -79,7 +80,8 @@ def get_overview(call: Call) -> Response:
 
 def list_queues(call: Call) -> Response:
     """Answer with all queues."""
-    now_ms, queues = describe(call.backend, call.state.inspector, call.queues)
+    inspector = call.state.inspector
+    now_ms, queues = describe(call.backend, inspector, call.queues, inspector.workers())
     return answer({"at": at(now_ms), "rate_window_s": RATE_SECONDS, "queues": queues})
 
 
@@ -106,4 +108,5 @@ def resume_queue(call: Call) -> Response:
 
 def one(call: Call, name: str) -> dict[str, Any]:
     """Return a queue as it is now."""
-    return describe(call.backend, call.state.inspector, [name])[1][0]
+    inspector = call.state.inspector
+    return describe(call.backend, inspector, [name], inspector.workers())[1][0]

@@ -103,8 +103,7 @@ def _attempt(
 def letter(queue: str, dead: DeadLetter, redaction: Redaction) -> dict[str, Any]:
     """Return a dead letter as lists show it."""
     task = dead.task
-    raw = dead.raw.decode(errors="replace")
-    preview = dumps(redaction.hide(task.payload)[0]) if task is not None else raw
+    preview = dumps(redaction.hide(task.payload)[0]) if task is not None else raw_of(dead, redaction)
     return {
         "id": f"{queue}:{dead.entry}",
         "queue": queue,
@@ -131,7 +130,7 @@ def letter_detail(queue: str, dead: DeadLetter, redaction: Redaction) -> dict[st
         "error": last_error(dead) or None,
         "payload": payload,
         "redacted": hidden,
-        "raw": dead.raw.decode(errors="replace")[:RAW_CHARS] if task is None else None,
+        "raw": raw_of(dead, redaction)[:RAW_CHARS] if task is None else None,
         "attempts": attempts(kept, dead.traceback),
         "attempts_left_out": left_out,
         "traceback": dead.traceback or None,
@@ -140,6 +139,11 @@ def letter_detail(queue: str, dead: DeadLetter, redaction: Redaction) -> dict[st
         "timeout_ms": timeout_ms(task) if task is not None else None,
         "idempotency_key": (task.idempotency_key or None) if task is not None else None,
     }
+
+
+def raw_of(dead: DeadLetter, redaction: Redaction) -> str:
+    """Return an entry that cannot be read as text, without what looks like a secret."""
+    return redaction.hide_text(dead.raw.decode(errors="replace"))
 
 
 def last_error(dead: DeadLetter) -> str:

@@ -28,7 +28,7 @@ def describe(process: WorkerProcess, lease_ttl: float) -> dict[str, Any]:
         "seen_at": at(process.lease_until_ms - ttl_ms),
         "queues": [name for name in said.get("queues", "").split(",") if name] or list(process.queues),
         "concurrency": whole(said.get("slots")),
-        "in_flight": whole(said.get("in_flight")),
+        "in_flight": process.in_flight,
         "cpu_percent": number(said.get("cpu")),
         "memory_bytes": round(memory * 1e6) if memory is not None else None,
         "hub_lag_ms": lag,

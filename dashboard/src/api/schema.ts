@@ -128,7 +128,7 @@ export type WorkerCounts = {
   lost: number;
   /** Slots of the active ones: tasks that can run at once. */
   slots: number;
-  /** Tasks that the active and draining ones say they run. */
+  /** Tasks that the active and draining ones run: what the server has handed to them and they have not settled. */
   in_flight: number;
 };
 
@@ -334,7 +334,7 @@ export type DeadLetter = {
   attempt: number;
   /** How often a process ended while it ran in it. */
   deaths: number;
-  /** The payload as JSON, redacted, cut to 200 characters; the raw entry when it cannot be read. */
+  /** The payload as JSON, redacted, cut to 200 characters; `raw` when it cannot be read. */
   payload_preview: string;
 };
 
@@ -343,7 +343,7 @@ export type DeadLetterDetail = DeadLetter & {
   /** Null when the entry cannot be read. */
   payload: Payload | null;
   redacted: Redacted;
-  /** The entry as it is, cut to 64 KiB, when it cannot be read; null else. */
+  /** The entry when it cannot be read, redacted as far as it looks like JSON, cut to 64 KiB; null else. */
   raw: string | null;
   /** Its attempts, the newest first; the last 20 are kept. */
   attempts: Attempt[];
@@ -397,7 +397,7 @@ export type DeadLetterGroupList = {
   groups: DeadLetterGroup[];
   /** Sum of the groups, those beyond 500 included. */
   grouped: number;
-  /** Dead letters in all. More than `grouped` when some came from a version that did not count groups: they are in the list, and in no group. */
+  /** Dead letters in all. More than `grouped` when some died after a thousand groups were counted, or came from a version that did not count groups, or from the original: they are in the list, and in no group. */
   total: number;
 };
 
@@ -491,7 +491,7 @@ export type Worker = {
   queues: string[];
   /** Its slots: how many tasks it can run at once. */
   concurrency: number | null;
-  /** How many it runs. */
+  /** How many it runs: what the server has handed to it and it has not settled. Of a lost one what nobody has taken over yet. */
   in_flight: number | null;
   /** CPU, in percent of one core. */
   cpu_percent: number | null;
@@ -622,9 +622,9 @@ export type AuditEntry = {
   queue: string | null;
   /** To what: an id, or the filter in words. */
   target: string | null;
-  /** How many tasks or dead letters; null where it is one or none. Of an operation, written at its end. */
+  /** How many tasks or dead letters; null where it is one or none. Of an operation it stands in its second action. */
   count: number | null;
-  /** What else is worth keeping. */
+  /** What else is worth keeping. An operation is two actions, one when it begins and one at its end, and says here which. */
   note: string | null;
 };
 
@@ -772,7 +772,7 @@ export type WorkerNode = {
   memory: number | null;
   /** active, draining or lost. */
   status: string;
-  /** Tasks it runs. */
+  /** Tasks it runs, by the server's count. */
   in_flight: number | null;
   /** Its slots. */
   concurrency: number | null;
@@ -908,7 +908,7 @@ export interface Operations {
     method: "GET";
     path: "/api/v1/dead-letters/groups";
     at: Record<never, never>;
-    query: { queue?: string };
+    query: { queue?: string; group?: string };
     body: undefined;
     answer: DeadLetterGroupList;
   };
