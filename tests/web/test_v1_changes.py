@@ -441,6 +441,29 @@ def test_the_replay_of_the_original_is_in_the_audit_list(both: tuple[Client, Wor
     assert actions(api) == [("replay", None, "all", 2)]
 
 
+def test_a_change_that_is_done_is_answered_so_and_logged_where_the_audit_list_cannot_be_written(
+    both: tuple[Client, Workplace], redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, work = both
+    bury_many(work, 3)
+    work.app.enqueue("t", {}, id="waits")
+    operation = Operations(work.app.backend).begin("delete", "me", ["default"], {}, ())
+    redis.set(work.app.backend.names.runner(operation.id), "somebody", px=60_000)
+    redis.set(work.app.backend.names.audit, "no stream")
+    asked = {
+        "/tasks/waits/cancel": "cancel",
+        "/queues/default/pause": "pause",
+        "/queues/default/resume": "resume",
+        f"/dead-letters/{letter_id(api)}/replay": "replay",
+        f"/operations/{operation.id}/stop": "stop_operation",
+    }
+    assert [api.post(path).status_code for path in asked] == [200] * len(asked)
+    assert api.ask("DELETE", f"/dead-letters/{letter_id(api)}").status_code == 204
+    logged = [record for record in caplog.records if record.getMessage() == "action is not in the audit list"]
+    assert [record.__dict__["action"] for record in logged] == [*asked.values(), "delete"]
+    assert (logged[0].__dict__["who"], logged[0].__dict__["target"]) == ("loopback", "waits")
+
+
 def test_an_entry_of_the_audit_list_that_cannot_be_read_is_left_out(
     both: tuple[Client, Workplace], redis: Redis
 ) -> None:

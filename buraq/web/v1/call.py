@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -58,14 +59,10 @@ class Call:
         full = self.request.script_root + self.request.path
         return full[: full.rindex("/api/")] or "/"
 
-    def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
-        """Write an action into the audit list. `quietly`: one that must not fail any more."""
+    def note(self, action: str, *, who: str = "", **more: Any) -> None:
+        """Write an action that has been done into the audit list; where that fails, into the log."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
-        written = Action(who or self.access.who, action, address, **more)
-        if quietly:
-            write_quietly(self.backend, written)
-        else:
-            Audit(self.backend).write(written)
+        write_quietly(self.backend, Action(who or self.access.who, action, address, **more))
 
     @cached_property
     def query(self) -> dict[str, Any]:
@@ -133,11 +130,12 @@ class Call:
 
 
 def write_quietly(backend: Backend, action: Action) -> None:
-    """Write into the audit list what has been done and cannot fail any more; where that fails, the log says so."""
+    """Write into the audit list what has been done and cannot fail any more; where that fails, into the log."""
     try:
         Audit(backend).write(action)
     except (RedisError, *Unreachable) as error:
-        _log.warning("action is not in the audit list", extra={"action": action.action, "error": str(error)})
+        said = {name: value for name, value in asdict(action).items() if value}
+        _log.warning("action is not in the audit list", extra={**said, "error": str(error)})
 
 
 def _no_constant(name: str) -> NoReturn:

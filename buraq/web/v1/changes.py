@@ -57,7 +57,7 @@ def enqueue_task(call: Call) -> Response:
     ref = {"id": handle.id, "type": handle.type, "queue": handle.queue, "created": handle.created}
     # It is accepted: whatever fails from here on, an error would have the client send it again.
     if handle.created:
-        call.note("enqueue", queue=handle.queue, target=handle.id, quietly=True)
+        call.note("enqueue", queue=handle.queue, target=handle.id)
     ref["known_type"] = known_type(call, handle.queue, handle.type)
     answered = answer(ref, 201 if handle.created else 200)
     if handle.created:
