@@ -26,6 +26,7 @@ BATCH = 250  # dead letters that are looked at between two words on the progress
 RUNNER_LIFE_MS = 5_000  # a runner that says nothing for so long has ended
 LIFE = 24 * 3600  # seconds that an operation is remembered after its end
 SHOWN = 50
+REFUSED = "Redis refused a command, see the log"
 COUNTS = ("total", "seen", "done", "gone", "owned", "unreadable")
 
 
@@ -158,7 +159,8 @@ class Operations:
         except Unreachable as error:  # whoever asks for it next goes on with it
             _log.warning("operation interrupted", extra={"operation": operation_id, "error": str(error)})
         except RedisError as error:
-            self._give_up(operation_id, str(error))
+            _log.warning("operation failed", extra={"operation": operation_id, "error": str(error)})
+            self._give_up(operation_id)
         finally:
             self._release(operation_id)
 
@@ -180,16 +182,22 @@ class Operations:
         words = [word for name in COUNTS for word in (name, getattr(operation, name))]
         return ["HSET", self._names.operation(operation.id), *words, "begun", ujson.dumps(operation.begun)]
 
-    def _begin_batch(self, operation: Operation, found: Sequence[tuple[str, Sequence[DeadLetter]]]) -> None:
-        """Count what a batch had done that was interrupted here, and write down what the next one is at.
+    def _begin_batch(
+        self, operation: Operation, found: Sequence[tuple[str, Sequence[DeadLetter]]], missing: int = 0
+    ) -> None:
+        """Count what a batch had done that was interrupted here, and write down what it is at now.
 
         What that was at and is no longer there has been done, unless somebody else did it in these moments: its reply
-        has been lost with the connection, or with the process.
+        has been lost with the connection, or with the process. So only a batch that begins counts what is `missing`.
         """
         there = [f"{name} {letter.entry}" for name, letters in found for letter in letters]
-        operation.done += len(set(operation.begun).difference(there))
-        operation.begun = there
-        self._checked([self._counted(operation)])
+        if operation.begun:
+            operation.done += len(set(operation.begun).difference(there))
+        else:
+            operation.gone += missing
+        if there:  # else there is nothing left to do: how far it is will be written down with the counts, or neither
+            operation.begun = there
+            self._checked([self._counted(operation)])
 
     def _step_named(self, operation: Operation) -> bool:
         """Do a batch of those that were named."""
@@ -202,9 +210,7 @@ class Operations:
             queue: [letter for entry in entries if (letter := letters[queue].at(entry)) is not None]
             for queue, entries in by_queue.items()
         }
-        before = operation.done
-        self._begin_batch(operation, list(found.items()))
-        operation.gone += len(part) - sum(map(len, found.values())) - (operation.done - before)
+        self._begin_batch(operation, list(found.items()), len(part) - sum(map(len, found.values())))
         for queue in by_queue:
             self._do(operation, letters[queue], found[queue])
         operation.seen += len(part)
@@ -251,12 +257,12 @@ class Operations:
         words = ("state", state, "error", error, "ended_ms", operation.ended_ms, "seen", operation.seen)
         self._checked([("HSET", key, *words), ("EXPIRE", key, LIFE)])
 
-    def _give_up(self, operation_id: str, error: str) -> None:
-        """Say that it failed: the server refuses something."""
+    def _give_up(self, operation_id: str) -> None:
+        """Say that it failed: the server refuses something. What, is for the log alone: everybody may read this."""
         try:
             operation = self.get(operation_id)
             if operation is not None:
-                self._finish(operation, "failed", error)
+                self._finish(operation, "failed", REFUSED)
         except (RedisError, *Unreachable) as failed:
             _log.warning("operation failed, unsaid", extra={"operation": operation_id, "error": str(failed)})
 

@@ -12,6 +12,7 @@ HIDDEN = "[redacted]"
 TOO_DEEP = "[too deep to be shown]"
 DEEPEST = 100  # objects and lists in each other that are shown; ten times as many can be enqueued
 _MOST = 200  # paths that are named
+_COMPARED = 200  # items of one list that were edited, each of them compared with all: of more, none keeps its secret
 
 # In what is no JSON: a name in quotes before a colon, also where that stands in a JSON text once more, and what may be
 # its value. A list or an object takes all that follows along, and so does a text that does not end.
@@ -141,24 +142,47 @@ _NOTHING = _Was(None, None)
 def _counterparts(looks: list[Any], items: list[_Was]) -> list[_Was]:
     """Return for each item of an edited list, as it looks, which one it was; nothing where it may be several."""
     texts, shown = [_text(look) for look in looks], [_text(item.shown) for item in items]
-    places: dict[str, list[_Was]] = {}
-    for text, item in zip(shown, items, strict=True):
-        places.setdefault(text, []).append(item)
-    alike = {text: all(item.stored == there[0].stored for item in there) for text, there in places.items()}
-    count, met = Counter(texts), Counter[str]()
-    found: list[_Was] = []
+    places: dict[str, list[int]] = {}
+    for n, text in enumerate(shown):
+        places.setdefault(text, []).append(n)
+    alike = {text: all(items[n].stored == items[there[0]].stored for n in there) for text, there in places.items()}
+    count, met, in_place = Counter(texts), Counter[str](), len(looks) == len(items)
+    found: list[int | None] = []
     for n, text in enumerate(texts):
-        there, in_place = places.get(text, []), len(looks) == len(items)
+        there = places.get(text, [])
         if len(there) == count[text]:  # those that look the same have kept their order
             found.append(there[met[text]])
         elif in_place and text == shown[n]:
-            found.append(items[n])
-        elif there:
-            found.append(there[0] if alike[text] else _NOTHING)
-        else:  # it was edited: in its place, if the one that was there is nowhere else
-            found.append(items[n] if in_place and count[shown[n]] < len(places[shown[n]]) else _NOTHING)
+            found.append(n)
+        else:
+            found.append(there[0] if there and alike[text] else None)
         met[text] += 1
-    return found
+    left = set(range(len(items))).difference(found) if in_place else set()
+    for n in left:  # what reads as none that is stored was edited
+        if texts[n] not in places and _stayed(looks[n], n, left, items):
+            found[n] = n
+    return [items[n] if n is not None else _NOTHING for n in found]
+
+
+def _stayed(look: Any, n: int, left: set[int], items: list[_Was]) -> bool:
+    """Whether an edited item is the one that had its place, and none of the others that are `left`.
+
+    A place alone says little: items are moved and edited at once, or one is put in the place of another. Among
+    several what can be seen has to say so, too.
+    """
+    if len(left) == 1:
+        return True
+    if len(left) > _COMPARED:
+        return False
+    shared = _shared(look, items[n].shown)
+    return all(shared > _shared(look, items[other].shown) for other in left if other != n)
+
+
+def _shared(look: Any, shown: Any) -> int:
+    """Return how many members that can be seen are the same in both."""
+    if type(look) is not dict or type(shown) is not dict:
+        return 0
+    return sum(item != HIDDEN and name in shown and shown[name] == item for name, item in look.items())
 
 
 def _text(value: Any) -> str:

@@ -36,6 +36,28 @@ def test_an_item_that_may_be_anybodys_gets_no_secret_and_is_named(urls: str) -> 
     assert lost == [f"to[{urls.index('c')}].token"]
 
 
+PAIR = [{"url": "a", "token": "A"}, {"url": "b", "token": "B"}]
+
+
+def test_items_that_were_moved_and_edited_at_once_get_no_secret_of_another() -> None:
+    edited = [{"url": "b", "token": HIDDEN, "retries": 1}, {"url": "a", "token": HIDDEN, "retries": 1}]
+    assert SECRETS.restore(edited, PAIR) == (edited, ["[0].token", "[1].token"])
+
+
+def test_an_item_that_was_edited_beside_another_gets_no_secret_that_may_be_the_others() -> None:
+    edited = [{"url": "b2", "token": HIDDEN}, {"url": "c", "token": "new"}]
+    assert SECRETS.restore(edited, PAIR) == (edited, ["[0].token"])
+
+
+def test_items_that_were_edited_in_their_places_keep_their_secrets_where_all_else_says_so_too() -> None:
+    edited = [{"url": url, "token": HIDDEN, "retries": 1} for url in "ab"]
+    assert [item["token"] for item in SECRETS.restore(edited, PAIR)[0]] == ["A", "B"]
+    many = [{"url": n, "token": -n} for n in range(201)]
+    edited = [{"url": n, "token": HIDDEN, "retries": 1} for n in range(201)]
+    assert SECRETS.restore(edited[:200], many[:200])[0][199]["token"] == -199
+    assert len(SECRETS.restore(edited, many)[1]) == 201
+
+
 def test_of_items_that_read_the_same_each_keeps_its_own_secret_or_none_is_guessed() -> None:
     stored = [{"token": 1}, {"token": 2}, {"url": "c", "token": 3}]
     alike, other = {"token": HIDDEN}, {"url": "c", "token": HIDDEN}

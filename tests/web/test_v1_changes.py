@@ -9,7 +9,10 @@ from redis import Redis
 
 from buraq.operations import BATCH, Operations
 from buraq.task import decode
-from tests.servers import eventually
+from buraq.web import answers
+from buraq.web.state import state_of
+from tests.proxy import Proxy, script
+from tests.servers import Server, eventually
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
@@ -32,6 +35,13 @@ def at_its_end(api: Client, operation_id: str) -> Any:
     """Look at an operation until it has ended."""
     eventually(lambda: api.get(f"/operations/{operation_id}")["ended_at"] is not None)
     return api.get(f"/operations/{operation_id}")
+
+
+@pytest.fixture
+def causes(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What the log says of errors; that it said one a moment ago does not keep it silent."""
+    answers._rare._said.clear()
+    return lambda: "\n".join(str(record.__dict__.get("error")) for record in caplog.records)
 
 
 # --- Enqueue ------------------------------------------------------------------------------------
@@ -138,14 +148,44 @@ def test_the_signature_of_a_task_function_that_is_known_here_is_checked(both: tu
     assert (answer.json["queue"], api.get(f"/tasks/{answer.json['id']}")["max_retries"]) == ("post", 9)
 
 
-def test_a_server_that_takes_nothing_more_is_said_to_be_away(both: tuple[Client, Workplace], redis: Redis) -> None:
-    api, _ = both
+def test_a_server_that_takes_nothing_more_is_said_to_be_away(
+    make: Make, redis: Redis, causes: Callable[[], str]
+) -> None:
+    api, _ = make(enqueue_timeout=1)
     redis.config_set("maxmemory", 1)
     try:
         answer = api.post("/tasks", {"type": "t"})
     finally:
         redis.config_set("maxmemory", 0)
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "maxmemory" not in answer.text
+    assert "maxmemory" in causes()
+
+
+def test_where_the_server_was_is_not_said_and_what_may_be_accepted_is(
+    make: Make, fresh_server: Callable[..., Server]
+) -> None:
+    server = fresh_server()
+    api, work = make(redis_url=server.url, enqueue_timeout=1)
+    assert api.post("/tasks", {"type": "t"}).status_code == 201
+    server.kill()
+    probe = state_of(work.app.backend).probe
+    probe._up, probe._answered_at = True, float("inf")  # it has just said that the server is there
+    answer = api.post("/tasks", {"type": "t", "id": "t1"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json == {
+        "error": "Redis is not reachable, try again in a moment; task t1 may have been accepted: "
+        "enqueued again with that id, it is not added twice"
+    }
+
+
+def test_a_task_that_the_server_refuses_is_answered_503_and_why_is_in_the_log(
+    both: tuple[Client, Workplace], redis: Redis, causes: Callable[[], str]
+) -> None:
+    redis.set("buraq_tasks:index", "of the wrong type")
+    answer = both[0].post("/tasks", {"type": "t"})
+    assert (answer.status_code, answer.json) == (503, {"error": "Redis refused a command, see the log"})
+    assert "WRONGTYPE" in causes()
 
 
 # --- Cancel, pause ------------------------------------------------------------------------------
@@ -186,6 +226,57 @@ def test_what_runs_is_dead_or_has_ended_cannot(both: tuple[Client, Workplace]) -
         assert state in answer.json["error"]  # type: ignore[index]
     assert api.post("/tasks/unknown/cancel").status_code == 404
     assert actions(api) == []
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "status", "said"),
+    [
+        (lambda work: work.complete(), 409, "task late is completed: only what waits or is scheduled can be cancelled"),
+        (lambda work: work.fetch(), 409, "task late is running: only what waits or is scheduled can be cancelled"),
+        (lambda work: work.redis.hdel("buraq_tasks:index", "late"), 404, "no queue and no history knows a task late"),
+    ],
+    ids=["ended", "started", "gone"],
+)
+def test_a_cancel_that_comes_too_late_says_what_has_become_of_the_task(
+    make: Make, server: Server, meanwhile: Callable[[Workplace], object], status: int, said: str
+) -> None:
+    _, work = make()
+    work.app.enqueue("t", {}, id="late")
+    once = [meanwhile]
+
+    def overtake(request: bytes) -> bool:
+        if once and script(request) and b"late" in request:
+            once.pop()(work)
+        return False
+
+    with Proxy(server) as proxy:
+        api, _ = make(redis_url=proxy.url)
+        proxy.hit("slow", overtake)  # between the look at the task and the script that takes it back
+        answer = api.post("/tasks/late/cancel")
+        assert actions(api) == []
+    assert (once, answer.status_code, answer.json) == ([], status, {"error": said})
+
+
+def test_a_cancel_that_misses_a_task_which_waits_again_says_so(make: Make, server: Server, redis: Redis) -> None:
+    _, work = make()
+    work.app.enqueue("t", {}, id="late")
+    place = redis.hget("buraq_tasks:index", "late")
+    steps = [
+        (b"HGET", lambda: redis.hset("buraq_tasks:index", "late", place)),
+        (b"EVALSHA", lambda: redis.hdel("buraq_tasks:index", "late")),
+    ]
+
+    def step(request: bytes) -> bool:
+        if steps and steps[-1][0] in request and b"late" in request:
+            steps.pop()[1]()
+        return False
+
+    with Proxy(server) as proxy:
+        api, _ = make(redis_url=proxy.url)
+        proxy.hit("slow", step)
+        answer = api.post("/tasks/late/cancel")
+    assert (steps, answer.status_code) == ([], 409)
+    assert answer.json == {"error": "task late was elsewhere for a moment, and is waiting again: ask again"}
 
 
 def test_a_queue_is_paused_and_resumed_once(both: tuple[Client, Workplace]) -> None:
@@ -417,14 +508,17 @@ def test_an_operation_can_be_stopped_once(both: tuple[Client, Workplace], redis:
     assert actions(api) == [("stop_operation", None, operation.id, None)]
 
 
-def test_an_operation_that_the_server_refuses_says_why(both: tuple[Client, Workplace], redis: Redis) -> None:
+def test_an_operation_that_the_server_refuses_says_so_and_why_is_in_the_log(
+    both: tuple[Client, Workplace], redis: Redis, causes: Callable[[], str]
+) -> None:
     api, work = both
     bury_many(work, 1)
     redis.delete("buraq_tasks_dlq:groups")
     redis.set("buraq_tasks_dlq:groups", "of the wrong type")
     shown = finished(api, api.post("/dead-letters/replay", {"filter": {}}))
-    assert shown["state"] == "failed"
-    assert "WRONGTYPE" in shown["error"]
+    assert (shown["state"], shown["error"]) == ("failed", "Redis refused a command, see the log")
+    assert api.get("/audit")["items"][0]["note"].endswith(f"failed {shown['error']}")
+    assert "WRONGTYPE" in causes()
 
 
 @pytest.mark.parametrize(
@@ -474,6 +568,29 @@ def test_the_replay_of_the_original_is_in_the_audit_list(both: tuple[Client, Wor
         "skipped": {"unreadable": 0, "owned": 0},
     }
     assert actions(api) == [("replay", None, "all", None), ("replay", None, "all", 2)]
+
+
+def test_a_change_that_is_done_is_answered_so_and_logged_where_the_audit_list_cannot_be_written(
+    both: tuple[Client, Workplace], redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, work = both
+    bury_many(work, 3)
+    work.app.enqueue("t", {}, id="waits")
+    operation = Operations(work.app.backend).begin("delete", "me", ["default"], {}, ())
+    redis.set(work.app.backend.names.runner(operation.id), "somebody", px=60_000)
+    redis.set(work.app.backend.names.audit, "no stream")
+    asked = {
+        "/tasks/waits/cancel": "cancel",
+        "/queues/default/pause": "pause",
+        "/queues/default/resume": "resume",
+        f"/dead-letters/{letter_id(api)}/replay": "replay",
+        f"/operations/{operation.id}/stop": "stop_operation",
+    }
+    assert [api.post(path).status_code for path in asked] == [200] * len(asked)
+    assert api.ask("DELETE", f"/dead-letters/{letter_id(api)}").status_code == 204
+    logged = [record for record in caplog.records if record.getMessage() == "action is not in the audit list"]
+    assert [record.__dict__["action"] for record in logged] == [*asked.values(), "delete"]
+    assert (logged[0].__dict__["who"], logged[0].__dict__["target"]) == ("loopback", "waits")
 
 
 def test_an_entry_of_the_audit_list_that_cannot_be_read_is_left_out(

@@ -4,11 +4,15 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from redis import Redis
 
+from buraq.web import contract
+from buraq.web.v1.routes import ROUTES
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
@@ -121,6 +125,37 @@ def test_scheduled_tasks_are_listed_by_their_time_and_none_twice(both: tuple[Cli
     assert ids(api.get("/tasks?state=scheduled")) == wanted
     assert [task["id"] for task in pages(api, "/tasks?state=scheduled", 2)] == wanted
     assert api.get("/tasks?state=scheduled")["items"][0]["due_at"] == "2096-10-02T07:06:39.999Z"
+
+
+LONG = "x" * 512
+TIED = ["a", "b", "Ω", "Ωa", "Ωb", "Ωc"]
+
+
+@pytest.mark.parametrize("gone", [TIED[:1], TIED[:2], TIED[1:2], TIED[1:3], TIED[2:5], TIED, []], ids="".join)
+def test_scheduled_tasks_of_one_time_are_all_listed_though_some_go_meanwhile_and_others_come(
+    both: tuple[Client, Workplace], redis: Redis, gone: list[str]
+) -> None:
+    api, work = both
+    for task_id, due in {**dict.fromkeys(TIED, "2096-10-02T07:06:39Z"), LONG: "2096-10-02T07:06:40Z"}.items():
+        assert api.post("/tasks", {"type": "t", "id": task_id, "due_at": due}).status_code == 201
+    page = api.get("/tasks?state=scheduled&limit=2")
+    assert ids(page) == TIED[:2]
+    for task_id in gone:
+        assert api.post(f"/tasks/{quote(task_id)}/cancel").status_code == 200
+    work.app.enqueue("t", {}, id="A", at=datetime(2096, 10, 2, 7, 6, 39, tzinfo=UTC))
+    rest, cursor = [], page["next"]
+    while cursor is not None:
+        page = api.get(f"/tasks?state=scheduled&limit=1&cursor={cursor}")
+        rest, cursor = rest + ids(page), page["next"]
+    assert rest == [*(task_id for task_id in TIED[2:] if task_id not in gone), LONG]
+
+
+def test_a_place_after_an_id_that_no_cursor_carries_is_told_by_its_number(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    wanted = ["Ω" * 200 + str(n) for n in range(3)]
+    for task_id in wanted:
+        work.app.enqueue("t", {}, id=task_id, at=datetime(2096, 10, 2, tzinfo=UTC))
+    assert [task["id"] for task in pages(api, "/tasks?state=scheduled", 1)] == wanted
 
 
 def test_what_has_ended_is_listed_the_newest_first_across_queues(both: tuple[Client, Workplace]) -> None:
@@ -283,8 +318,10 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
         ("/tasks?state=waiting", ["waiting", None], ["default", "n", ["1", 0]]),
         ("/tasks?state=running", ["running", None], ["default", "n", "1"]),
         ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", "1-1"]),
-        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0]]),
-        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0, ""]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", 1]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", 1, 7]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1, ""]]),
         ("/tasks?state=completed", ["completed", None], ["default", "n", "1-1"]),
         ("/tasks?state=completed", ["completed", None], ["default", 1]),
         ("/tasks?state=dead", ["dead", None], ["default", "1-" + "1" * 30]),
@@ -378,6 +415,15 @@ def test_a_dead_letter_of_the_original_is_shown(both: tuple[Client, Workplace], 
     assert api.get("/dead-letters/groups") == {"groups": [], "grouped": 0, "total": 1}
 
 
+def test_a_dead_letter_of_the_original_is_found_by_the_reason_that_is_shown(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, _ = both
+    redis.xadd("buraq_tasks_dlq", {"payload": json.dumps({"id": "old", "type": "t", "error": "no"})})
+    [letter] = api.get("/dead-letters")["items"]
+    assert [one["id"] for one in api.get(f"/dead-letters?reason={letter['reason']}")["items"]] == [letter["id"]]
+
+
 @pytest.mark.parametrize("letter", ["default:1-1", "default:x", "nowhere:1-1", "x", "default:1-99999999999999999999"])
 def test_an_unknown_dead_letter_is_not_found(both: tuple[Client, Workplace], letter: str) -> None:
     assert both[0].ask("GET", f"/dead-letters/{letter}").status_code == 404
@@ -405,10 +451,24 @@ def test_dead_letters_are_exported_as_lines(both: tuple[Client, Workplace]) -> N
     assert "dead-letters.jsonl" in answer.headers["Content-Disposition"]
 
 
-@pytest.mark.parametrize("path", ["/tasks", "/dead-letters", "/dead-letters/export", "/statistics", "/audit"])
-def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(both: tuple[Client, Workplace], path: str) -> None:
-    answer = both[0].ask("GET", f"{path}?tpye=charge")
+@pytest.mark.parametrize(("method", "path"), [(method, route.path) for route in ROUTES for method in route.views])
+def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(
+    both: tuple[Client, Workplace], method: str, path: str
+) -> None:
+    api, _ = both
+    answer = api.http.open(f"{path}?tpye=charge", method=method, json={})
     assert (answer.status_code, answer.json["field"]) == (422, "tpye")  # type: ignore[index]
+    assert str(answer.status_code) in contract.operations()[method, path]["responses"]
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/workers", "/metrics"])
+def test_the_routes_of_the_original_ignore_parameters(both: tuple[Client, Workplace], path: str) -> None:
+    assert both[0].http.get(f"{path}?status=lost").status_code == 200
+
+
+def test_parameters_where_there_are_none_are_said_to_be_none(both: tuple[Client, Workplace]) -> None:
+    answer = both[0].ask("GET", "/workers?status=lost")
+    assert answer.json == {"error": "status is not known here: there is none", "field": "status"}
 
 
 # --- Workers, statistics, system ----------------------------------------------------------------

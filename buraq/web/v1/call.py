@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,7 +30,7 @@ _log = logging.getLogger("buraq.web")
 
 
 class Call:
-    """A request, as a view sees it. `path` are the variable parts of its path."""
+    """A request, as a view sees it. `path` are the variable parts of its path, `query` its parameters, typed."""
 
     def __init__(
         self,
@@ -42,7 +43,10 @@ class Call:
         queue: Buraq | None = None,
         hosted: bool = False,
     ) -> None:
-        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may."""
+        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may.
+
+        Raises 422 naming a query parameter that is wrong, or that there is not.
+        """
         self._queue = queue
         self.request = request
         self.backend = backend
@@ -51,6 +55,10 @@ class Call:
         self.path = path
         self.hosted = hosted
         self._operation = operation
+        try:  # whether the view wants them or not: what is misspelt is not to be ignored
+            self.query = contract.parameters(operation, request.args)
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
 
     @property
     def prefix(self) -> str:
@@ -58,22 +66,10 @@ class Call:
         full = self.request.script_root + self.request.path
         return full[: full.rindex("/api/")] or "/"
 
-    def note(self, action: str, *, who: str = "", quietly: bool = False, **more: Any) -> None:
-        """Write an action into the audit list. `quietly`: one that must not fail any more."""
+    def note(self, action: str, *, who: str = "", **more: Any) -> None:
+        """Write an action that has been done into the audit list; where that fails, into the log."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
-        written = Action(who or self.access.who, action, address, **more)
-        if quietly:
-            write_quietly(self.backend, written)
-        else:
-            Audit(self.backend).write(written)
-
-    @cached_property
-    def query(self) -> dict[str, Any]:
-        """The query parameters, typed. Raises 422 naming the one that is wrong."""
-        try:
-            return contract.parameters(self._operation, self.request.args)
-        except contract.Unfit as unfit:
-            refuse(422, str(unfit), unfit.field)
+        write_quietly(self.backend, Action(who or self.access.who, action, address, **more))
 
     @cached_property
     def body(self) -> Any:
@@ -133,11 +129,12 @@ class Call:
 
 
 def write_quietly(backend: Backend, action: Action) -> None:
-    """Write into the audit list what has been done and cannot fail any more; where that fails, the log says so."""
+    """Write into the audit list what has been done and cannot fail any more; where that fails, into the log."""
     try:
         Audit(backend).write(action)
     except (RedisError, *Unreachable) as error:
-        _log.warning("action is not in the audit list", extra={"action": action.action, "error": str(error)})
+        said = {name: value for name, value in asdict(action).items() if value}
+        _log.warning("action is not in the audit list", extra={**said, "error": str(error)})
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -62,7 +62,7 @@ def sign_in(call: Call) -> Response:
         kind for kind, same in [(k, hmac.compare_digest(given, key.encode())) for k, key in keys.items() if key] if same
     ]
     if not kinds:
-        call.note("sign_in_refused", quietly=True)
+        call.note("sign_in_refused")
         raise unauthorized()
     now = time.time()
     who = {"api": "API key", "read": "READ key"}[kinds[0]]
@@ -75,7 +75,7 @@ def sign_in(call: Call) -> Response:
         True,
         int(now) + session.LIFE,
     )
-    call.note("sign_in", who=who, quietly=True)
+    call.note("sign_in", who=who)
     answered = answer(describe(call, access))
     session.give(answered, session.sign(kinds[0], keys[kinds[0]], now), call.prefix, _secure(call))
     return answered
