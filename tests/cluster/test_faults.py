@@ -90,7 +90,7 @@ def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, f
         fault, what = "F23", "SIGKILL of a master of a cluster, DURABILITY=replica:1"
     else:
         fault, what = "F23b", "a master of a cluster changes places with its replica, DURABILITY=replica:1"
-    all_ran(fault, what, cluster, workers, load.stop(), pids, kills=change == "killed")
+    all_ran(fault, what, cluster, workers, load.stop(), pids, kills=int(change == "killed"))
 
 
 @pytest.mark.parametrize("how", ["key by key", "at once"])

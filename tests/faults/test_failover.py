@@ -104,7 +104,7 @@ def test_what_a_replica_had_is_run_when_the_primary_is_replaced_under_load(group
 
     load.goes_on()
     assert sentinels.primary is not old
-    verdict = all_ran(*CHANGES[change], sentinels, workers, load.stop(), pids, kills=change == "killed")
+    verdict = all_ran(*CHANGES[change], sentinels, workers, load.stop(), pids, kills=int(change == "killed"))
     assert verdict.lost == 0
 
 
