@@ -337,9 +337,7 @@ def conclude(group: Groups, ledger: Ledger, witness: Witness, results: Results, 
         assert set(group.stop()) <= {0}
         left = group.left_at_last()
         events = witness.count("Completed") + witness.count("DLQ") if client is None else None
-        verdict = judge(
-            ledger, accepted, kills=kills, events=events, buried=buried, leftovers=left, resumed=resumed
-        )
+        verdict = judge(ledger, accepted, kills=kills, events=events, buried=buried, leftovers=left, resumed=resumed)
         verdict.kills += killed
         results.add(fault, what, verdict, **more)
         return verdict.kept()

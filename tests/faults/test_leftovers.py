@@ -42,5 +42,5 @@ def test_a_group_leaves_its_processes_while_it_runs_and_then_what_a_test_says_th
 
     assert workers.stop() == 0
     redis.xadd("buraq_tasks_front", {"payload": "{}"})
-    assert group.left_at_last() == {"buraq_tasks_front": 1}
     group.leaves(buraq_tasks_front=1)
+    assert group.left_at_last() == {"buraq_tasks_front": 1}
