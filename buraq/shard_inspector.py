@@ -229,9 +229,7 @@ def _handed_to(replies: Sequence[Any]) -> Counter[str]:
     """Return how many entries of streams are pending, by consumer: what XPENDING sums up names those that hold any."""
     found: Counter[str] = Counter()
     for reply in replies:
-        if isinstance(reply, NoPermissionError):
-            raise reply
-        # Without a stream or a group the reply is an error, and without anything pending there is no list in it.
-        for name, count in (reply[3] or ()) if isinstance(reply, list) else ():
-            found[name.decode(errors="replace")] += int(count)
+        for holders in pending_of(reply)[3:]:  # None where nothing is pending
+            for name, count in holders or ():
+                found[name.decode(errors="replace")] += int(count)
     return found

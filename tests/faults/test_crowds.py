@@ -9,8 +9,9 @@ import psutil
 import pytest
 import ujson
 
-from tests.faults.conftest import BASE, consumers, leases, naps
+from tests.faults.conftest import naps
 from tests.faults.ledger import now
+from tests.faults.leftovers import BASE, consumers, leases
 from tests.faults.results import chance, promised, size
 from tests.servers import eventually
 from tests.web.clients import ApiProcess, EventReader

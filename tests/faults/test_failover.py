@@ -11,6 +11,7 @@ from buraq.errors import QueueUnavailable
 from buraq.events import Feed
 from buraq.lookup import NotHere
 from tests.faults.conftest import no_dead_consumer, nothing_left
+from tests.faults.leftovers import left_in
 from tests.faults.results import judge, size
 from tests.ports import free_port
 from tests.replicas import Replicated
@@ -72,8 +73,8 @@ def all_ran(group, ledger, results):
         eventually(lambda: no_dead_consumer(client))
         assert workers.workers() == pids, "nobody was restarted"
         assert workers.stop() == 0
-        eventually(lambda: group.has_left_nothing(client))
-        verdict = judge(ledger, accepted)
+        eventually(lambda: not left_in(sentinels.primary) or None)
+        verdict = judge(ledger, accepted, leftovers=group.left_at_last())
         verdict.kills = kills
         results.add(fault, what, verdict)
         return verdict
