@@ -56,7 +56,7 @@ def has(replica: Replica) -> int:
 def run(fault: Callable[[Replicated], None], min_replicas: int, durability: str) -> Outcome:
     """Have tasks enqueued on a primary with two replicas until it is replaced, and count what is gone."""
     with Replicated(2, aof=True, min_replicas=min_replicas, max_lag=1) as servers:
-        queue = Buraq(redis_url=servers.primary.url, durability=durability, enqueue_timeout="500ms")
+        queue = Buraq(redis_url=servers.primary.own_url, durability=durability, enqueue_timeout="500ms")
         accepted: list[str] = []
         refused: list[str] = []
 

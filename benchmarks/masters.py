@@ -101,6 +101,6 @@ def masters(count: int, shards: int) -> Iterator[Masters]:
 
     # As in production: none is to be taken for dead, and the cluster with it, that has only stood still for a second.
     with Cluster(count, 0, aof=False, options=("--cluster-node-timeout", "15000")) as cluster:
-        where = {"REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses), "STREAM_SHARDS": str(shards)}
+        where = cluster.settings(STREAM_SHARDS=str(shards), REDIS_URL=cluster.nodes[0].own_url)
         clients = [node.client(decode_responses=True) for node in cluster.nodes]
         yield Masters(clients, where, lambda key: cluster.nodes.index(cluster.owner(key)))

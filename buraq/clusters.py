@@ -20,6 +20,7 @@ from redis.retry import Retry
 from buraq.config import Config
 from buraq.connection import Link, Server, SharedLink, Unreachable
 from buraq.lookup import open_to
+from buraq.permissions import explained
 from buraq.values import host_and_port
 
 _EACH = 0.5  # seconds that one node has for its answer
@@ -93,7 +94,7 @@ class Cluster:
             try:
                 rows = list(self._ask(node, min(_EACH, left)))
             except (RedisError, OSError) as error:
-                troubles.append(str(error))
+                troubles.append(str(explained(error, ("CLUSTER", "SLOTS"))))
                 continue
             if rows:
                 known = dict.fromkeys((*(owner for _, _, owner in rows), *self._configured))

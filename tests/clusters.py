@@ -8,8 +8,10 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
 from tests.fleets import Fleet, start_together
+from tests.guarded import ADMIN, StrictServer
 from tests.ports import free_port
-from tests.servers import PATIENCE, Server, eventually
+from tests.security.rules import CLUSTER
+from tests.servers import PATIENCE, eventually
 
 SLOTS = 16_384
 NODE_TIMEOUT_MS = 1000
@@ -17,8 +19,8 @@ GIVEN_UP_S = 6.0  # a failover by hand that has not been after five seconds will
 SETTLE_S = 60.0  # a node that starts takes part after two seconds, and a dead master is replaced within about two
 
 
-class Node(Server):
-    """One server of a cluster."""
+class Node(StrictServer):
+    """One server of a cluster, with the users of docs/security.md."""
 
     def __init__(self, kind: str, *, aof: bool, options: Sequence[str]) -> None:
         self.bus = free_port()
@@ -30,6 +32,7 @@ class Node(Server):
                 *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-replica-validity-factor", "0"),
                 *("--repl-diskless-sync-delay", "0", *options),
             ),
+            place=CLUSTER,
         )
 
     def ask(self, *words: object) -> Any:
@@ -79,7 +82,8 @@ class Move:
 
     def carry(self, *keys: str) -> None:
         """Carry keys over, all in one step."""
-        self.source.ask("MIGRATE", "127.0.0.1", self.target.port, "", 0, int(PATIENCE * 500), "KEYS", *keys)
+        known = ("AUTH2", ADMIN, self.target.password_of(ADMIN))
+        self.source.ask("MIGRATE", "127.0.0.1", self.target.port, "", 0, int(PATIENCE * 500), *known, "KEYS", *keys)
 
     def carry_all(self) -> None:
         """Carry over what is in the slot, a few keys at a time."""
@@ -113,10 +117,16 @@ class Cluster(Fleet):
         """Where the nodes are, as `REDIS_ADDRS` names them."""
         return [f"127.0.0.1:{node.port}" for node in self.nodes]
 
+    def settings(self, user: str = StrictServer.USER, **more: str) -> dict[str, str]:
+        """Return the environment of a program that uses it as one of the users."""
+        there = {"REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(self.addresses)}
+        return {**there, "REDIS_URL": self.nodes[0].url_of(user), **more}
+
     def client(self, **options: Any) -> RedisCluster:
         """Return redis-py's client of the whole, which follows redirections. It is the caller's to close."""
         nodes = [ClusterNode("127.0.0.1", node.port) for node in self.running()]
-        return RedisCluster(startup_nodes=nodes, **{"protocol": 2, "decode_responses": True, **options})
+        known = {"username": ADMIN, "password": self.nodes[0].password_of(ADMIN)}
+        return RedisCluster(startup_nodes=nodes, **{"protocol": 2, "decode_responses": True, **known, **options})
 
     def bring_up(self) -> None:
         super().bring_up()

@@ -17,8 +17,9 @@ import pytest
 from redis import Redis
 
 from tests import servers
-from tests.guarded import GREETING, StrictServer
-from tests.servers import KINDS, RUN
+from tests.fleets import Fleet
+from tests.guarded import StrictServer
+from tests.servers import KINDS, RUN, Server
 from tests.sweeper import sweep
 
 # What tests and the processes they start make by tempfile goes here, and tells whose they are.
@@ -101,29 +102,43 @@ def redis(server: StrictServer) -> Iterator[Redis]:
     # are made, than when nobody does.
     servers.eventually(lambda: not client.pubsub_channels())
     yield client
-    refused = [entry for entry in server.refused() if entry[0] == server.USER and entry[2] not in GREETING]
+    denied = server.denied()
     client.close()
-    assert refused == []
+    assert denied == []
 
 
 @pytest.fixture
 def fresh() -> Iterator[Callable[..., Any]]:
-    """Start whatever of tests/ is one or more servers, for a test to break: `fresh(Cluster, masters=3)`."""
+    """Start whatever of tests/ is one or more servers, for a test to break: `fresh(Cluster, masters=3)`.
+
+    In the end those that run must have refused Buraq nothing.
+    """
     with contextlib.ExitStack() as started:
-        yield lambda make, *args, **options: started.enter_context(_made(make, *args, **options))
+        yield lambda make, *args, **options: _entered(started, _made(make, *args, **options))
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Callable[..., Any]]:
     """The same for a module's own fixtures: its tests share what is started, and mend what they break."""
     with contextlib.ExitStack() as started:
-        yield lambda make, *args, **options: started.enter_context(_made(make, *args, **options))
+        yield lambda make, *args, **options: _entered(started, _made(make, *args, **options))
 
 
 @pytest.fixture
 def fresh_server(fresh: Callable[..., Any]) -> Callable[..., StrictServer]:
     """Start servers that a test may stop, kill or pause: `fresh_server("valkey", aof=True)`."""
     return lambda kind="valkey", **options: fresh(StrictServer, kind, **options)
+
+
+def _entered(started: contextlib.ExitStack, made: Any) -> Any:
+    started.enter_context(made)
+    started.callback(_denied_nothing, made)
+    return made
+
+
+def _denied_nothing(made: Server | Fleet) -> None:
+    if isinstance(made, Fleet) or made.awake:
+        assert made.denied() == []
 
 
 def _made(make: Callable[..., Any], *args: object, **options: object) -> Any:

@@ -25,6 +25,10 @@ class Fleet:
         """Start the servers and make one thing of them."""
         start_together(self.servers)
 
+    def denied(self) -> list[tuple[str, str, str]]:
+        """Return what the servers that run refused to Buraq."""
+        return [one for server in self.servers if server.awake for one in server.denied()]
+
     def remove(self) -> None:
         """Stop all for good, and remove their files."""
         for server in self.servers:

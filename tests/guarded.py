@@ -6,13 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from tests.security.rules import additions, together
+from tests.security.rules import USERS, additions, rules, together
 from tests.servers import CLIENT, Server
 
 ADMIN = "admin"
@@ -86,14 +86,24 @@ class AclServer(Server):
     `users` are rules by name, in the words of ACL SETUSER: `{"producer": "~buraq_tasks* -@all +evalsha"}`.
     """
 
-    def __init__(self, users: Mapping[str, str], kind: str = "valkey", *, aof: bool = False) -> None:
-        super().__init__(kind, aof=aof)
-        self._passwords = {name: secrets.token_hex(8) for name in (*users, ADMIN)}
-        rules = {**users, ADMIN: "~* &* +@all"}
-        lines = [f"user {name} on >{self._passwords[name]} {rule}" for name, rule in rules.items()]
-        users_file = self.home / "users"
-        users_file.write_text("\n".join(["user default off", *lines, ""]))
-        self._options += ["--aclfile", str(users_file)]
+    def __init__(
+        self,
+        users: Mapping[str, str],
+        kind: str = "valkey",
+        *,
+        aof: bool = False,
+        options: Sequence[str] = (),
+        passwords: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(kind, aof=aof, options=options)
+        self._passwords = passwords or {name: secrets.token_hex(8) for name in (*users, ADMIN)}
+        given = {**users, ADMIN: "~* &* +@all"}
+        lines = [f"user {name} on >{self._passwords[name]} {rule}" for name, rule in given.items()]
+        if "default" not in users:
+            lines.append("user default off")
+        self.users_file = self.home / "users"
+        self.users_file.write_text("\n".join([*lines, ""]))
+        self._options += ["--aclfile", str(self.users_file)]
 
     @property
     def url(self) -> str:
@@ -120,22 +130,35 @@ class AclServer(Server):
 class StrictServer(AclServer):
     """A server that lets Buraq in as one user who may what worker, producer and API may, by the rules of the docs.
 
-    That user is in its `url`; the tests' own clients may do all.
+    That user is in its `url`; the tests' own clients may do all. It knows the three users of the docs as well. The
+    passwords are those of all strict servers, which so can follow each other. `place` is of tests/security/rules.py.
     """
 
     USER = "buraq"
+    PASSWORDS: ClassVar[dict[str, str]] = {name: secrets.token_hex(8) for name in (USER, *USERS, ADMIN)}
 
-    def __init__(self, kind: str = "valkey", *, aof: bool = False, options: Sequence[str] = ()) -> None:
-        super().__init__({self.USER: together()}, kind, aof=aof)
-        self._options += options
+    def __init__(
+        self, kind: str = "valkey", *, aof: bool = False, options: Sequence[str] = (), place: str = ""
+    ) -> None:
+        following = ("--masteruser", ADMIN, "--masterauth", self.PASSWORDS[ADMIN])
+        known = {self.USER: together(), **rules()}
+        super().__init__(known, kind, aof=aof, options=(*following, *options), passwords=self.PASSWORDS)
+        self._place = place
 
     def ready(self) -> Self:
         super().ready()
         with self.client() as client:
-            for words in additions():
-                with contextlib.suppress(ResponseError):  # an older server that does not know the command
-                    client.execute_command("ACL", "SETUSER", self.USER, words)
+            for user in (self.USER, *USERS):
+                for word in additions(self._place, user if user in USERS else ""):
+                    with contextlib.suppress(ResponseError):  # an older server that does not know the command
+                        client.execute_command("ACL", "SETUSER", user, word)
+            client.execute_command("ACL", "SAVE")  # who comes back at once after a restart finds the same rules
         return self
+
+    def denied(self) -> list[tuple[str, str, str]]:
+        """Return what was refused to Buraq so far, newest first, as `refused` does."""
+        ours = (self.USER, *USERS)
+        return [one for one in self.refused() if one[0] in ours and one[2] not in GREETING]
 
     @property
     def url(self) -> str:

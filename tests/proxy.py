@@ -65,7 +65,14 @@ class Proxy:
     @property
     def url(self) -> str:
         """The server's own URL, by way of this."""
-        return self.server.url.replace(f":{self.server.port}/", f":{self.port}/")
+        return self._by_way(self.server.url)
+
+    def url_of(self, user: str) -> str:
+        """What a user connects to, by way of this."""
+        return self._by_way(self.server.url_of(user))
+
+    def _by_way(self, url: str) -> str:
+        return url.replace(f":{self.server.port}/", f":{self.port}/")
 
     def hit(self, fault: Fault, when: When = script, *, share: float = 1.0, seconds: float = 0.0) -> Rule:
         """Hit each request that `when` picks, or a random share of them, until `heal`."""

@@ -8,6 +8,7 @@ from gevent.event import Event
 from gevent.server import StreamServer
 
 from tests.fleets import Fleet
+from tests.guarded import StrictServer
 from tests.servers import Server, eventually
 
 # A replica is there within a tenth of a second, and a frozen one is noticed within a second or two.
@@ -71,7 +72,7 @@ class Link:
             sink.close()
 
 
-class Replica(Server):
+class Replica(StrictServer):
     """A server that follows a primary through a link of its own."""
 
     link: Link
@@ -120,7 +121,7 @@ class Replicated(Fleet):
         options: Sequence[str] = (),
     ) -> None:
         guard = ("--min-replicas-to-write", str(min_replicas), "--min-replicas-max-lag", str(max_lag))
-        self.primary = Server(kind, aof=aof, options=(*QUICK, *guard, *options))
+        self.primary = StrictServer(kind, aof=aof, options=(*QUICK, *guard, *options))
         self.replicas = [Replica(kind, aof=aof, options=(*QUICK, *options)) for _ in range(replicas)]
         super().__init__([self.primary, *self.replicas])
 

@@ -1,15 +1,18 @@
 """Three sentinels that watch a primary with two replicas, and replace it within about three seconds."""
 
+import secrets
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from redis import Redis
 from redis.sentinel import Sentinel as SentinelClient
 
 from tests.fleets import Fleet, start_together
+from tests.guarded import ADMIN, GREETING, AclServer, StrictServer
 from tests.replicas import QUICK
+from tests.security.rules import SENTINELS, of_sentinels
 from tests.servers import CLIENT, Server, eventually
 
 NAME = "buraq"
@@ -25,14 +28,22 @@ PERIODS["TILT-PERIOD"] = 1000
 FAILOVER_S = 60.0
 
 
-class Sentinel(Server):
-    """One sentinel: the program of the servers, told to watch one."""
+class Sentinel(AclServer):
+    """One sentinel: the program of the servers, told to watch one.
 
-    def __init__(self, kind: str, primary: Server, quorum: int) -> None:
-        super().__init__(kind)
+    Who asks it where the primary is may do no more than docs/security.md says; the sentinels themselves may do all.
+    """
+
+    PASSWORDS: ClassVar[dict[str, str]] = {name: secrets.token_hex(8) for name in ("default", ADMIN)}
+
+    def __init__(self, kind: str, primary: StrictServer, quorum: int) -> None:
+        super().__init__({"default": of_sentinels()}, kind, passwords=self.PASSWORDS)
         self.conf.write_text(
             f"dir {self.home}\nbind 127.0.0.1\nport {self.port}\nunixsocket {self.socket}\n"
+            f"aclfile {self.users_file}\n"
+            f"sentinel sentinel-user {ADMIN}\nsentinel sentinel-pass {self.password_of(ADMIN)}\n"
             f"sentinel monitor {NAME} 127.0.0.1 {primary.port} {quorum}\n"
+            f"sentinel auth-user {NAME} {ADMIN}\nsentinel auth-pass {NAME} {primary.password_of(ADMIN)}\n"
             f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {NAME} 2000\n"
             f"sentinel parallel-syncs {NAME} 2\n"
@@ -46,6 +57,10 @@ class Sentinel(Server):
         with self.client() as client:
             client.execute_command("SENTINEL DEBUG", *(part for pair in PERIODS.items() for part in pair))
         return self
+
+    def denied(self) -> list[tuple[str, str, str]]:
+        """Return what it refused to who asked where the primary is."""
+        return [one for one in self.refused() if one[0] == "default" and one[2] not in GREETING]
 
     def names(self) -> int:
         """Return the port of the server that it takes for the primary."""
@@ -74,7 +89,9 @@ class Sentinels(Fleet):
         aof: bool = True,
         options: Sequence[str] = (),
     ) -> None:
-        self.data = [Server(kind, aof=aof, options=(*QUICK, *options)) for _ in range(1 + replicas)]
+        self.data = [
+            StrictServer(kind, aof=aof, options=(*QUICK, *options), place=SENTINELS) for _ in range(1 + replicas)
+        ]
         self.sentinels = [Sentinel(kind, self.data[0], sentinels // 2 + 1) for _ in range(sentinels)]
         super().__init__([*self.data, *self.sentinels])
 
@@ -88,10 +105,18 @@ class Sentinels(Fleet):
         """Where the sentinels are."""
         return [("127.0.0.1", sentinel.port) for sentinel in self.sentinels]
 
+    def settings(self, user: str = StrictServer.USER, **more: str) -> dict[str, str]:
+        """Return the environment of a program that finds the primary by the sentinels, as one of its users."""
+        places = ",".join(f"{host}:{port}" for host, port in self.addresses)
+        there = {"REDIS_SENTINELS": places, "REDIS_SENTINEL_MASTER": NAME}
+        there["REDIS_SENTINEL_PASSWORD"] = self.sentinels[0].password_of("default")
+        return {**there, "REDIS_URL": self.data[0].url_of(user), **more}
+
     def client(self) -> Redis:
         """Return a client of whatever is the primary, as redis-py makes it."""
-        asked = SentinelClient(self.addresses, sentinel_kwargs=CLIENT, **CLIENT)
-        return asked.master_for(NAME)
+        both = (self.sentinels[0], self.data[0])
+        watching, serving = ({**CLIENT, "username": ADMIN, "password": one.password_of(ADMIN)} for one in both)
+        return SentinelClient(self.addresses, sentinel_kwargs=watching, **serving).master_for(NAME)
 
     def bring_up(self) -> None:
         start_together(self.data)

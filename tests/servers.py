@@ -70,6 +70,14 @@ class Server:
         """What the tests themselves connect to, to look and to tamper; `url` is for what is tested."""
         return self.url
 
+    def url_of(self, user: str) -> str:
+        """What a user connects to; see tests/guarded.py for servers that know any."""
+        return self.url
+
+    def denied(self) -> list[tuple[str, str, str]]:
+        """Return what was refused to Buraq: nothing, where there are no rules."""
+        return []
+
     @property
     def pid(self) -> int:
         assert self._process is not None, "the server is not running"

@@ -98,7 +98,9 @@ class Executor:
             raw: str = ujson.dumps(result, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
             return Completed(raw.encode(), int(self._app.config.result_ttl * 1000))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            log.warning("result is not JSON and is not kept", extra={"error": describe(error)})
+            # Not what the error says: it quotes the value.
+            what = {"error": type(error).__name__, "result": type(result).__name__}
+            log.warning("result is not JSON and is not kept", extra=what)
             return COMPLETED
 
 

@@ -15,6 +15,7 @@ import pytest
 from redis import Redis
 
 from buraq.config import SETTINGS
+from tests.security.rules import USERS
 from tests.servers import PATIENCE, Server
 
 COMMAND = [sys.executable, "-m", "buraq"]
@@ -106,11 +107,15 @@ class Running:
 
 @pytest.fixture
 def start(server: Server, redis: Redis, tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Start `buraq` and leave it running: `start("worker", "tasks")`; what still runs in the end is ended."""
+    """Start `buraq` and leave it running: `start("worker", "tasks")`; what still runs in the end is ended.
+
+    To the server a worker is the worker's user, and the API the API's.
+    """
     running: list[Running] = []
 
-    def command(*arguments: str, url: str | None = server.url, **settings: str) -> Running:
-        running.append(Running(arguments, tmp_path, environment(url, settings)))
+    def command(*arguments: str, url: str | None = "", **settings: str) -> Running:
+        where = (server.url_of(arguments[0]) if arguments[0] in USERS else server.url) if url == "" else url
+        running.append(Running(arguments, tmp_path, environment(where, settings)))
         return running[-1]
 
     yield command

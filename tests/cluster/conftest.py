@@ -17,11 +17,6 @@ from tests.clusters import Cluster
 from tests.servers import KINDS
 
 
-def settings_of(cluster: Cluster, **more: str) -> dict[str, str]:
-    """Return the environment of a program that uses a cluster."""
-    return {"REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses), **more}
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def cluster(request: pytest.FixtureRequest, shared: Callable[..., Any]) -> Cluster:
     """Three masters without replicas, which the tests of a module have in common and do not break."""
@@ -36,7 +31,7 @@ def app(cluster: Cluster) -> Buraq:
     """A queue on the cluster, which is empty. A task that fails runs again at once."""
     for node in cluster.masters():
         node.client().flushall()
-    return Buraq(Config.from_env(settings_of(cluster, RETRY_BACKOFF="0s", ENQUEUE_TIMEOUT="30s")))
+    return Buraq(Config.from_env(cluster.settings(RETRY_BACKOFF="0s", ENQUEUE_TIMEOUT="30s")))
 
 
 @pytest.fixture
@@ -70,7 +65,7 @@ def cli(cluster: Cluster) -> Callable[..., Any]:
     """Run a command against the cluster and return what it printed, read as JSON with `--json`."""
 
     def run(*words: str) -> Any:
-        result = CliRunner().invoke(buraq, words, env=settings_of(cluster), catch_exceptions=False)
+        result = CliRunner().invoke(buraq, words, env=cluster.settings(), catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout) if "--json" in words else result.stdout
 

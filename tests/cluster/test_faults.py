@@ -7,7 +7,7 @@ import pytest
 
 from buraq import Buraq
 from buraq.config import Config
-from tests.cluster.conftest import left_over, members, settings_of
+from tests.cluster.conftest import left_over, members
 from tests.clusters import Cluster
 from tests.faults.conftest import group, ledger, results  # noqa: F401  fixtures
 from tests.faults.ledger import now
@@ -56,9 +56,9 @@ class Load:
 
 
 def start(cluster, group, **env):  # noqa: F811
-    settings = settings_of(cluster, LEASE_TTL="6s", **env)
+    settings = cluster.settings("worker", LEASE_TTL="6s", **env)
     workers = group(cluster.nodes[0], processes=2, concurrency=20, **settings).consuming()
-    queue = Buraq(Config.from_env({**settings, "ENQUEUE_TIMEOUT": "30s"}))
+    queue = Buraq(Config.from_env(cluster.settings("producer", ENQUEUE_TIMEOUT="30s", **env)))
     return workers, queue
 
 

@@ -15,7 +15,7 @@ from buraq.inspector import Inspector
 from buraq.sharded_events import feed_of
 from buraq.web import create_app
 from buraq.worker.worker import Worker
-from tests.cluster.conftest import left_over, settings_of
+from tests.cluster.conftest import left_over
 from tests.servers import PATIENCE, eventually
 
 pytestmark = pytest.mark.e2e
@@ -62,7 +62,7 @@ def test_a_shard_that_refuses_to_say_what_is_paused_holds_up_no_other(app):
 
 
 def test_who_enqueues_many_is_told_of_all_that_may_be_missing_when_a_master_is_away(cluster, app):
-    queue = Buraq(Config.from_env(settings_of(cluster, ENQUEUE_TIMEOUT="300ms")))
+    queue = Buraq(Config.from_env(cluster.settings(ENQUEUE_TIMEOUT="300ms")))
     queue.task(name="note")(lambda n: None)
     master = cluster.masters()[0]
     master.pause()
@@ -240,11 +240,13 @@ def test_events_of_all_shards_are_heard(app, start):
     assert set(heard.values()) == {3}, "pending, processing, completed, once each"
 
 
-def test_a_burst_of_events_is_heard_to_its_end_at_once(app):
+def test_a_burst_of_events_is_heard_to_its_end_at_once(cluster, app):
     shard, feed = app.backend.shards[3], feed_of(app.backend)
-    burst = [("SPUBLISH", shard.channel, f'{{"type":"Pending","at":{n}}}') for n in range(250)]
+    burst = cluster.owner(shard.names.base).client().pipeline()
+    for n in range(250):
+        burst.execute_command("SPUBLISH", shard.channel, f'{{"type":"Pending","at":{n}}}')
     with feed.subscribe(timeout=5) as inbox:
-        shard.server.shared.commands([("MULTI",), *burst, ("EXEC",)])
+        burst.execute()
 
         # What was read ahead is in no socket: no poll tells of it before the next event, or a PING after ten seconds.
         eventually(lambda: feed.ring.end == 250, 5)
@@ -286,7 +288,7 @@ def test_the_api_shows_one_queue(app, start):
 def test_what_lies_in_old_shards_is_run_when_there_are_more(cluster, app, start):
     ran = Counter()
     old = {app.enqueue("note", {"n": n}).id for n in range(50)}
-    more = Buraq(Config.from_env(settings_of(cluster, STREAM_SHARDS="24", RETRY_BACKOFF="0s")))
+    more = Buraq(Config.from_env(cluster.settings(STREAM_SHARDS="24", RETRY_BACKOFF="0s")))
 
     @more.task
     def note(n: int) -> None:

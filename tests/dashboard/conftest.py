@@ -56,7 +56,7 @@ def start_api(tmp_path: Path, server: Server, redis: Redis) -> Iterator[Callable
 
     def start(*arguments: str, ready: str = "/api/health", cwd: Path = ROOT, **env: str) -> ApiProcess:
         log = tmp_path / f"api-{len(started)}.log"
-        settings = {"REDIS_URL": server.url, **env}
+        settings = {"REDIS_URL": server.url_of("api"), **env}
         started.append(ApiProcess(log, *(arguments or ("wsgi:app",)), cwd=cwd, **settings))
         return started[-1].wait(ready)
 
@@ -93,7 +93,7 @@ def start_worker(tmp_path: Path, server: Server, redis: Redis) -> Iterator[Calla
 
     def start(**env: str) -> Worker:
         log = tmp_path / f"worker-{len(started)}.log"
-        settings = {"REDIS_URL": server.url, "TOWN_URL": server.own_url, "SHUTDOWN_TIMEOUT": "1s", **env}
+        settings = {"REDIS_URL": server.url_of("worker"), "TOWN_URL": server.own_url, "SHUTDOWN_TIMEOUT": "1s", **env}
         started.append(Worker(log, **settings))
         return started[-1]
 

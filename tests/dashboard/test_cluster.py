@@ -15,16 +15,11 @@ SYSTEM = View("system", "masters with shards")
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 
-def over(cluster: Cluster) -> dict[str, str]:
-    """Return the settings of a process over a cluster."""
-    return {"REDIS_URL": cluster.nodes[0].url, "REDIS_CLUSTER": "true", "REDIS_ADDRS": ",".join(cluster.addresses)}
-
-
 def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
     open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
 ) -> None:
     cluster: Cluster = fresh(Cluster, replicas=0, aof=False, kind="valkey")
-    api = start_api(**over(cluster))
+    api = start_api(**cluster.settings("api"))
     tab = open_tab(api.url)
 
     page = show(tab, SYSTEM)
@@ -41,7 +36,7 @@ def test_the_table_of_masters_is_for_everybody_and_for_a_phone(
     open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
 ) -> None:
     # None of them writes an append-only file, so there are warnings too.
-    api = start_api(**over(fresh(Cluster, replicas=0, aof=False, kind="valkey")))
+    api = start_api(**fresh(Cluster, replicas=0, aof=False, kind="valkey").settings("api"))
 
     for options in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": PHONE}):
         tab = open_tab(api.url, **options)

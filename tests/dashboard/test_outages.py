@@ -50,7 +50,7 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
 
     server = fresh_server(aof=True)
     Buraq(redis_url=server.url).enqueue("charge", {"order": 1})
-    tab = open_tab(start_api(REDIS_URL=server.url).url)
+    tab = open_tab(start_api(REDIS_URL=server.url_of("api")).url)
     page = tab.go()
     eventually(lambda: figure(page, "Waiting") == "1")
 

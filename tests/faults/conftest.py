@@ -28,7 +28,7 @@ _AT_REST = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
 
 
 class Group:
-    """`buraq worker` as a process of its own, in a session of its own."""
+    """`buraq worker` as a process of its own, in a session of its own; to the server it is the worker's user."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Group:
         command += ["--processes", str(processes), "--concurrency", str(concurrency)]
         self.files = ledger.path.with_suffix(f".{id(self):x}.files")
         self.files.mkdir()
-        settings = {"REDIS_URL": server.url, "LEDGER": str(ledger.path), "TMPDIR": str(self.files), **env}
+        settings = {"REDIS_URL": server.url_of("worker"), "LEDGER": str(ledger.path), "TMPDIR": str(self.files), **env}
         settings["PYTHONPATH"] = str(ROOT)
         self.orders = ledger.path.with_suffix(f".{id(self):x}.orders")
         if fail_points:
@@ -254,7 +254,7 @@ def group(
 @pytest.fixture
 def queue(redis: object, server: Server) -> Buraq:
     """The producer's side: enqueues by task type."""
-    return Buraq(redis_url=server.url, enqueue_timeout=PATIENCE)
+    return Buraq(redis_url=server.url_of("producer"), enqueue_timeout=PATIENCE)
 
 
 def naps(queue: Buraq, seconds: Iterable[float]) -> set[str]:

@@ -1,7 +1,10 @@
 """Sentinels replace the primary, under load and at rest; what was replicated is run, and nobody is restarted."""
 
+import re
+
 import gevent
 import pytest
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as Disconnected
 
 from buraq import Buraq
@@ -21,21 +24,16 @@ from tests.servers import PATIENCE, eventually
 pytestmark = pytest.mark.e2e
 
 
-def settings_of(sentinels, **more):
-    places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
-    return {"REDIS_SENTINELS": places, "REDIS_SENTINEL_MASTER": sentinels.name, **more}
-
-
 def backend_of(sentinels, **more):
-    return Backend(Config.from_env(settings_of(sentinels, **more)))
+    return Backend(Config.from_env(sentinels.settings(**more)))
 
 
 def port_of(backend):
     """Return the port of the server that a new connection comes to."""
     link = backend.server.link()
-    [facts] = link.commands([("CONFIG", "GET", "port")])
+    [facts] = link.commands([("INFO", "server")])
     link.close()
-    return int(facts[1])
+    return int(re.search(rb"tcp_port:(\d+)", facts)[1])
 
 
 class Load:
@@ -91,10 +89,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_a_replica_had_is_run_when_the_primary_is_replaced_under_load(group, ledger, fresh, all_ran, change):
     sentinels = fresh(Sentinels)
-    env = settings_of(sentinels)
-    workers = group(sentinels.primary, processes=2, concurrency=20, **env).consuming()
+    workers = group(sentinels.primary, processes=2, concurrency=20, **sentinels.settings("worker")).consuming()
     pids = workers.workers()
-    load = Load(env)
+    load = Load(sentinels.settings("producer"))
     eventually(lambda: len(ledger.ended()) > 100)
 
     old = sentinels.primary
@@ -111,10 +108,9 @@ def test_what_a_replica_had_is_run_when_the_primary_is_replaced_under_load(group
 
 def test_after_a_restart_of_all_servers_and_sentinels_all_that_was_accepted_is_run(group, ledger, fresh, all_ran):
     sentinels = fresh(Sentinels)
-    env = settings_of(sentinels)
-    workers = group(sentinels.primary, processes=2, concurrency=20, **env).consuming()
+    workers = group(sentinels.primary, processes=2, concurrency=20, **sentinels.settings("worker")).consuming()
     pids = workers.workers()
-    load = Load(env)
+    load = Load(sentinels.settings("producer"))
     eventually(lambda: len(ledger.ended()) > 100)
 
     sentinels.restart()
@@ -178,31 +174,30 @@ def test_without_a_sentinel_there_is_an_error_that_says_whom_nobody_found():
 
 def test_passwords_of_sentinels_and_primary_are_each_their_own(fresh):
     sentinels = fresh(Sentinels)
-    for server, password in [(server, "data") for server in sentinels.data] + [
-        (sentinel, "watch") for sentinel in sentinels.sentinels
-    ]:
-        with server.client() as client:
-            client.config_set("requirepass", password) if password == "data" else client.acl_setuser(
-                "default", passwords=[f"+{password}"], enabled=True, nopass=False, reset_passwords=False
-            )
-    backend = backend_of(sentinels, REDIS_SENTINEL_PASSWORD="watch", REDIS_URL="redis://:data@ignored:1/0")
+    known = sentinels.settings()
+    of_sentinels, of_primary = known["REDIS_SENTINEL_PASSWORD"], sentinels.primary.password_of(sentinels.primary.USER)
 
-    assert port_of(backend) in {server.port for server in sentinels.data}
-    with pytest.raises(Disconnected, match="no sentinel says"):
-        port_of(backend_of(sentinels, REDIS_URL="redis://:data@ignored:1/0"))
+    assert port_of(backend_of(sentinels)) == sentinels.primary.port
+    for wrong in ("", of_primary):
+        with pytest.raises(Disconnected, match="no sentinel says"):
+            port_of(backend_of(sentinels, REDIS_SENTINEL_PASSWORD=wrong))
+    with pytest.raises(AuthenticationError):
+        port_of(backend_of(sentinels, REDIS_URL=known["REDIS_URL"].replace(of_primary, of_sentinels)))
+    for server in sentinels.servers:
+        server.client().acl_log_reset()  # the refusals were asked for
 
 
 def test_a_server_that_has_become_a_replica_is_left_at_once(fresh):
     replicated = fresh(Replicated)
     backend = Backend(Config.from_env({"REDIS_URL": replicated.primary.url}))
     link = backend.server.link()
-    link.command("SET", "k", 1)
+    link.command("SET", "buraq_tasks:k", 1)
     [replica] = replicated.replicas
     with replicated.primary.client() as client:
         client.replicaof("127.0.0.1", replica.port)
 
     with pytest.raises(NotHere, match="ReadOnly"):
-        link.commands([("GET", "k"), ("SET", "k", 2)])
+        link.commands([("GET", "buraq_tasks:k"), ("SET", "buraq_tasks:k", 2)])
     assert link.fileno is None, "the next use looks the server up anew"
 
 

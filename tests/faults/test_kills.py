@@ -60,7 +60,9 @@ def test_producers_are_killed_while_they_enqueue_and_what_they_were_told_is_kept
     for number in range(deaths):
         told = tmp_path / f"told {number}"
         with told.open("w") as out:
-            producer = subprocess.Popen([sys.executable, "-c", PRODUCER, server.url], stdout=out, cwd=ROOT)
+            producer = subprocess.Popen(
+                [sys.executable, "-c", PRODUCER, server.url_of("producer")], stdout=out, cwd=ROOT
+            )
         eventually(lambda told=told: told.stat().st_size or None)
         outlast(rand.uniform(0, 0.1))
         producer.kill()

@@ -35,7 +35,7 @@ def outlast(seconds):
 @pytest.mark.parametrize("when", ["at boot", "under load"])
 def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fresh_server, conclude, when):
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
+    queue = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30)
     before = naps(queue, [0.2] * size(300, 1 / 10))
     if when == "at boot":
         server.stop()
@@ -70,7 +70,7 @@ def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fre
 
 def test_after_an_outage_longer_than_the_lease_nobody_robs_anybody(group, ledger, fresh_server):
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
+    queue = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30)
     # Whoever is back has renewed twice after a fifth of a lease: until then all the others must be back, too.
     groups = [group(server, processes=2, concurrency=10, LEASE_TTL="4s").consuming() for _ in range(2)]
     tasks = {queue.enqueue("nap", {"seconds": 12}).id for _ in range(30)}
@@ -91,7 +91,7 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
 ):
     rand = chance("F8")
     server = fresh_server(aof=True)
-    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
+    queue = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30)
     workers = group(server, processes=3, concurrency=10).consuming()
     tasks = naps(queue, [rand.uniform(0, 0.5) for _ in range(size(300, 1 / 2))])
     kills, servers = [], 0
@@ -112,7 +112,7 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
 
 def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(group, ledger, fresh_server):
     server = fresh_server()
-    queue = Buraq(redis_url=server.url, enqueue_timeout=30)
+    queue = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30)
     group(server, concurrency=5).consuming()
     tasks = naps(queue, [0.2] * 100)
     eventually(lambda: len(ledger.ended()) > 10 or None)
@@ -126,7 +126,7 @@ def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(grou
 
 def test_a_full_server_refuses_new_tasks_and_what_runs_is_committed(group, ledger, fresh_server, conclude):
     server = fresh_server()
-    queue, client = Buraq(redis_url=server.url, enqueue_timeout=30), server.client()
+    queue, client = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30), server.client()
     group(server, concurrency=size(10, 1 / 200)).consuming()
     tasks = naps(queue, [0.3] * size(40, 1 / 20))
     eventually(lambda: len(ledger.starts()) > 5 or None)

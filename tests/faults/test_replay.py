@@ -73,7 +73,7 @@ def test_a_crash_in_the_middle_of_a_replay_loses_and_doubles_none(server, redis)
     with Proxy(server) as proxy:
         program = (
             "from buraq import Buraq; from buraq.deadletters import DeadLetters;"
-            f"DeadLetters(Buraq(redis_url={proxy.url!r}).backend, 'default').replay_all()"
+            f"DeadLetters(Buraq(redis_url={proxy.url_of('api')!r}).backend, 'default').replay_all()"
         )
         middle = proxy.hit("stall", lambda sent: script(sent) and next(calls) > 20)
         child = subprocess.Popen([sys.executable, "-c", program])

@@ -21,6 +21,7 @@ from buraq.connection import Server as Connections
 from buraq.errors import ConfigError, EnqueueError, QueueUnavailable
 from buraq.keys import Names
 from buraq.values import Durability
+from tests.guarded import StrictServer
 from tests.proxy import Proxy, script
 from tests.servers import PATIENCE, Server, eventually
 
@@ -679,8 +680,7 @@ def test_a_replica_that_is_not_there_is_not_pretended(redis: Redis, server: Serv
 
 
 def test_a_replica_that_comes_in_time_is_waited_for(fresh: Callable[..., Any], eventually: Callable[..., Any]) -> None:
-    # Without users: a replica is let in as nobody.
-    master, replica = fresh(Server, options=["--repl-diskless-sync-delay", "0"]), fresh(Server)
+    master, replica = fresh(StrictServer, options=["--repl-diskless-sync-delay", "0"]), fresh(StrictServer)
     app = Buraq(redis_url=master.url, durability=Durability("replica", 1), enqueue_timeout=12)
     greenlet = gevent.spawn(app.enqueue, "t", id="a")
     gevent.sleep(4.5)  # longer than one answer is waited for; there is no event for the passing of time

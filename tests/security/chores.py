@@ -1,7 +1,9 @@
 """Tasks that make a worker do all that it can do."""
 
+import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 from buraq import Buraq, Reject, Snooze, current_task
@@ -60,6 +62,32 @@ def enqueues() -> str:
 def computes(n: int) -> int:
     add.enqueue(n, n)
     return sum(range(n))
+
+
+def _end(how: str, note: str) -> object:
+    if how == "raise":
+        raise ValueError("no")
+    if how == "log":
+        logging.getLogger(__name__).warning("said by a task")
+    if how == "abort":
+        os.abort()
+    until = time.monotonic() + {"hang": 60.0, "spin": 60.0, "block": 0.5}.get(how, 0.0)
+    while time.monotonic() < until:
+        if how == "hang":
+            time.sleep(0.01)
+    return {note} if how == "no JSON" else None
+
+
+@queue.task(max_retries=0, timeout=2, keep_result=True)
+def takes(how: str, note: str) -> object:
+    """End as it is told to; what else it was given is nobody's business."""
+    return _end(how, note)
+
+
+@queue.task(max_retries=0, timeout=2, keep_result=True, pool="process")
+def takes_apart(how: str, note: str) -> object:
+    """The same in a child process."""
+    return _end(how, note)
 
 
 @queue.task(max_retries=0)

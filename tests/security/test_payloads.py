@@ -1,6 +1,5 @@
 """What is too large, too deep or no JSON is refused at enqueue; what stands in a queue all the same is not lost."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -64,12 +63,36 @@ def test_the_api_refuses_it_too_and_writes_nothing(server: Server, redis: Redis,
     assert redis.xlen("buraq_tasks") == 0
 
 
-def test_of_two_members_of_one_name_the_last_counts(server: Server, redis: Redis) -> None:
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"type":"keep","payload":{"x":1},"type":"drop"}', "type"),
+        (b'{"type":"keep","payload":{"x":1,"x":2}}', "payload.x"),
+        (b'{"type":"keep","payload":{"x":[{},{"y":{"z":1,"w":1,"z":1}}]}}', "payload.x[1].y.z"),
+        (b'{"type":"keep","payload":{"x":{"y":1,"y":2},"x":2}}', "payload.x"),
+        (b'{"type":"keep","payload":' + b'{"x":' * 400 + b'{"y":1,"y":1}' + b"}" * 401, "payload" + ".x" * 400 + ".y"),
+    ],
+    ids=["of the body", "of the payload", "deep", "in what is replaced", "deeper"],
+)
+def test_the_api_refuses_two_members_of_one_name_and_names_them(
+    server: Server, redis: Redis, body: bytes, field: str
+) -> None:
     http = create_app(Buraq(redis_url=server.url)).test_client()
-    body = b'{"type":"keep","id":"twice","payload":{"x":1,"x":2}}'
-    assert http.post("/api/v1/tasks", data=body, content_type="application/json").status_code == 201
-    [(_, entry)] = redis.xrange("buraq_tasks")
-    assert json.loads(entry["payload"])["payload"] == {"x": 2}
+    answer = http.post("/api/v1/tasks", data=body, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["field"]) == (422, field)
+    assert answer.get_json()["error"].endswith(" is there twice: write it once")
+    assert redis.xlen("buraq_tasks") == 0
+
+
+def test_the_api_names_a_member_that_is_there_twice_however_long_its_path(server: Server, redis: Redis) -> None:
+    """The path is written once, not for each of the many that share its beginning."""
+    long = b"n" * 100_000
+    crowd = b",".join(b"{}" for _ in range(100_000))
+    body = b'{"type":"keep","payload":{"%s":[%s,{"x":1,"x":2}]}}' % (long, crowd)
+    answer = create_app(Buraq(redis_url=server.url)).test_client().post("/api/v1/tasks", data=body)
+    assert answer.status_code == 422
+    assert answer.get_json()["field"] == f"payload.{long.decode()}[100000].x"
+    assert len(answer.get_json()["error"]) < 200
 
 
 @pytest.mark.e2e

@@ -29,7 +29,7 @@ NEIGHBOURS = {
     "wire": {"scripts", "permissions", "lookup"},
     "connection": {"scripts", "lookup", "replies", "wire"},
     "sentinels": {"lookup", "connection"},
-    "clusters": {"lookup", "connection"},
+    "clusters": {"lookup", "connection", "permissions"},
     "waiter": {"broker"},
     "hub_waiter": {"broker", "waiter"},
     "batch": {"broker", "waiter"},

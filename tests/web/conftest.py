@@ -23,7 +23,8 @@ def start_api(tmp_path: Path, server: Server, redis: Redis) -> Iterator[Callable
 
     def start(*arguments: str, ready: str = "/api/health", cwd: Path = ROOT, **env: str) -> ApiProcess:
         log = tmp_path / f"api-{len(started)}.log"
-        started.append(ApiProcess(log, *(arguments or ("wsgi:app",)), cwd=cwd, **{"REDIS_URL": server.url, **env}))
+        settings = {"REDIS_URL": server.url_of("api"), **env}
+        started.append(ApiProcess(log, *(arguments or ("wsgi:app",)), cwd=cwd, **settings))
         return started[-1].wait(ready)
 
     yield start

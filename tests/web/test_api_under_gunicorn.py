@@ -86,7 +86,7 @@ def test_with_redis_away_health_is_503_soon_and_no_route_is_500(
     start_api: StartApi, fresh_server: Callable[..., Server]
 ) -> None:
     server = fresh_server()
-    api = start_api(REDIS_URL=server.url, API_KEY="s3cret")
+    api = start_api(REDIS_URL=server.url_of("api"), API_KEY="s3cret")
     assert api.get("/api/workers").status == 200
 
     server.kill()
@@ -105,7 +105,7 @@ def test_it_starts_while_redis_is_away(start_api: StartApi, fresh_server: Callab
     server = fresh_server()
     server.kill()
 
-    api = start_api(REDIS_URL=server.url)
+    api = start_api(REDIS_URL=server.url_of("api"))
 
     assert api.get("/api/health").status == 503
     server.start()
@@ -207,7 +207,7 @@ def test_serve_runs_until_it_is_told_to_stop(
     server: Server, redis: Redis, tmp_path: Path, number: signal.Signals
 ) -> None:
     port = free_port()
-    env = {**os.environ, "REDIS_URL": server.url, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"}
+    env = {**os.environ, "REDIS_URL": server.url_of("api"), "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=env, stdout=log, stderr=log)
     try:

@@ -156,7 +156,7 @@ def test_a_restart_of_the_server_shows_as_a_gap_and_the_stream_goes_on(
     start_api: StartApi, fresh_server: Callable[..., Server]
 ) -> None:
     server = fresh_server()
-    api = start_api(REDIS_URL=server.url)
+    api = start_api(REDIS_URL=server.url_of("api"))
     with EventReader(api.port) as reader:
         reader.frame()
         publish(server.client(), event(1))

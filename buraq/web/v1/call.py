@@ -20,7 +20,7 @@ from buraq.audit import Action, Audit
 from buraq.backend import Backend
 from buraq.connection import Unreachable
 from buraq.keys import DEFAULT_QUEUE
-from buraq.web import contract
+from buraq.web import bodies, contract
 from buraq.web.access import Access, client_address
 
 if TYPE_CHECKING:
@@ -81,9 +81,11 @@ class Call:
         if not raw:
             refuse(422, "the body is empty: it has to be JSON", "body")
         try:
-            value = json.loads(raw, parse_constant=_no_constant)
+            value = bodies.read(raw)
         except (ValueError, RecursionError):
             refuse(422, "the body is no JSON", "body")
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
         try:
             return contract.body(self._operation, value)
         except contract.Unfit as unfit:
@@ -135,10 +137,6 @@ def write_quietly(backend: Backend, action: Action) -> None:
     except (RedisError, *Unreachable) as error:
         said = {name: value for name, value in asdict(action).items() if value}
         _log.warning("action is not in the audit list", extra={**said, "error": str(error)})
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def refuse(status: int, said: str, field: str | None = None) -> NoReturn:
