@@ -8,9 +8,10 @@ import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { useSession } from "../session";
 import { PagesFoot, Unanswered } from "../ui/asked";
-import { Ago, Empty, Span, StateWord, stateLabel } from "../ui/basics";
+import { Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Rows } from "../ui/rows";
+import { Ago, Due } from "../ui/times";
 import { QueueSelect } from "./queue-select";
 
 const EnqueueDialog = lazy(() => import("./enqueue").then((part) => ({ default: part.EnqueueDialog })));
@@ -228,7 +229,9 @@ function Row({ task, state }: { task: TaskSummary; state: State }) {
           {task.type}
         </span>
       </span>
-      <code className="task-id cut">{shortId(task.id)}</code>
+      <code className="task-id cut" title={task.id}>
+        {shortId(task.id)}
+      </code>
       <span className="task-queue cut muted">{task.queue}</span>
       <span className="task-attempt numbers muted">
         {task.attempt}/{task.max_retries + 1}
@@ -249,7 +252,7 @@ function Row({ task, state }: { task: TaskSummary; state: State }) {
         </span>
       )}
       <span className="task-at number numbers cut">
-        {state === "scheduled" ? <Ago at={task.due_at} suffix /> : <Ago at={task.since} />}
+        {state === "scheduled" ? <Due at={task.due_at} /> : <Ago at={task.since} />}
       </span>
       <span className="task-more cut faint">{hasError(state) ? task.error : <code>{task.payload_preview}</code>}</span>
     </a>

@@ -4,7 +4,8 @@ import type { Worker } from "../api/schema";
 import { bytes, rate, short, span, whole } from "../lib/format";
 import { goes, href } from "../lib/router";
 import { Unanswered } from "../ui/asked";
-import { Ago, Empty, Maybe, Meter } from "../ui/basics";
+import { Empty, Maybe, Meter } from "../ui/basics";
+import { Ago } from "../ui/times";
 
 const TONES = { active: "completed", draining: "waiting", lost: "dead" } as const;
 

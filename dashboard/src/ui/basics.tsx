@@ -1,7 +1,6 @@
 import { type ReactNode, useEffect, useState } from "react";
 import type { State } from "../api/schema";
-import { useNow } from "../lib/clock";
-import { age, moment, shortId, span } from "../lib/format";
+import { shortId, span } from "../lib/format";
 import { Icon, type IconName } from "./icon";
 
 const STATES: Record<State, { label: string; icon: IconName }> = {
@@ -24,19 +23,6 @@ export function StateWord({ state, bare = false }: { state: State; bare?: boolea
       <Icon name={icon} size={14} />
       {bare ? <span className="unseen">{label}</span> : label}
     </span>
-  );
-}
-
-/** How long ago something was, or how long until it is. Counts on by itself. */
-export function Ago({ at, suffix = false }: { at: string | null; suffix?: boolean }) {
-  const now = useNow();
-  if (!at) return <span className="faint">–</span>;
-  const ms = Date.parse(at);
-  const text = now >= ms ? `${age(now - ms)}${suffix ? " ago" : ""}` : `in ${age(ms - now)}`;
-  return (
-    <time dateTime={at} title={moment(ms)}>
-      {text}
-    </time>
   );
 }
 

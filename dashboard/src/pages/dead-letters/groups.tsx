@@ -3,9 +3,10 @@ import type { DeadLetterGroup } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
 import { goes, href } from "../../lib/router";
 import { useSession } from "../../session";
-import { Ago, Meter } from "../../ui/basics";
+import { Meter } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
 import { Panel } from "../../ui/panel";
+import { Ago } from "../../ui/times";
 import { REASONS } from "../reasons";
 import type { Intent } from "./intent";
 

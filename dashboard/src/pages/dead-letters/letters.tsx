@@ -5,7 +5,8 @@ import { shortId, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useSession } from "../../session";
 import { PagesFoot, Unanswered } from "../../ui/asked";
-import { Ago, Empty } from "../../ui/basics";
+import { Empty } from "../../ui/basics";
+import { Ago } from "../../ui/times";
 import { REASONS } from "../reasons";
 import type { Intent, Kind } from "./intent";
 
@@ -87,7 +88,9 @@ function Letter({ letter, chosen, toggle }: { letter: DeadLetter; chosen: boolea
       )}
       <a className="letter-link" href={href(["dead-letters", letter.id])} data-row>
         <span className="letter-type cut">{letter.type ?? "unreadable"}</span>
-        <code className="faint letter-id">{shortId(letter.task_id ?? letter.id)}</code>
+        <code className="faint letter-id" title={letter.task_id ?? letter.id}>
+          {shortId(letter.task_id ?? letter.id)}
+        </code>
         <span className="cut muted letter-error">{letter.error ?? REASONS[letter.reason]}</span>
         <span className="chip letter-reason">{letter.reason}</span>
         <span className="faint letter-queue cut">{letter.queue}</span>

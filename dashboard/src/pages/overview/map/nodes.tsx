@@ -3,8 +3,9 @@ import { memo } from "react";
 import type { Queue, Totals } from "../../../api/schema";
 import { age, bytes, rate, short, shortId, span, whole } from "../../../lib/format";
 import { href } from "../../../lib/router";
-import { Ago, Meter } from "../../../ui/basics";
+import { Meter } from "../../../ui/basics";
 import { Icon } from "../../../ui/icon";
+import { Ago } from "../../../ui/times";
 import { type Group, sum } from "./layout";
 
 type Producers = Node<{ rate: number }, "producers">;
