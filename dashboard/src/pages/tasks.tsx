@@ -10,6 +10,7 @@ import { useSession } from "../session";
 import { PagesFoot, Unanswered } from "../ui/asked";
 import { Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
+import { Ribbon } from "../ui/ribbon";
 import { Rows } from "../ui/rows";
 import { Ago, Due } from "../ui/times";
 import { QueueSelect } from "./queue-select";
@@ -67,12 +68,12 @@ function Rail({ state, queue, type }: { state: State; queue: string; type: strin
     </a>
   );
   return (
-    <nav className="rail" aria-label="States">
+    <Ribbon label="States" kind="rail" current={state}>
       <span className="rail-head">Now</span>
       {LIVE.map((one) => link(one, counts ? counts[one] : null))}
       <span className="rail-head">History</span>
       {PAST.map((one) => link(one, null))}
-    </nav>
+    </Ribbon>
   );
 }
 

@@ -10,6 +10,7 @@ import { link, overview } from "../live/source";
 import { useSession } from "../session";
 import { Segmented } from "../ui/basics";
 import { Icon, type IconName, Mark } from "../ui/icon";
+import { Ribbon } from "../ui/ribbon";
 import { Toasts } from "../ui/toast";
 import { Find } from "./find";
 import { KeyHelp, useKeys } from "./keys";
@@ -100,19 +101,13 @@ function useFocus(view: string): void {
 }
 
 function Side({ current }: { current: string }) {
-  const nav = useRef<HTMLElement>(null);
-  useEffect(() => {
-    // On a phone the views are a strip that scrolls.
-    if (current) nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [current]);
-
   return (
     <aside className="side" aria-label="Views and session">
       <div className="brand">
         <Mark />
         Buraq
       </div>
-      <nav className="nav" aria-label="Views" ref={nav}>
+      <Ribbon label="Views" kind="nav" current={current}>
         {PAGES.map((page) => (
           <a
             key={page.path}
@@ -124,7 +119,7 @@ function Side({ current }: { current: string }) {
             <Count page={page.path} />
           </a>
         ))}
-      </nav>
+      </Ribbon>
       <div className="side-foot">
         <Who />
         <div className="who">
