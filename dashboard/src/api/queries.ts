@@ -11,10 +11,10 @@ import {
   useQuery,
 } from "@tanstack/react-query";
 import { stopped } from "../lib/settings";
-import { useStore } from "../lib/store";
+import { Store, useStore } from "../lib/store";
 import { link } from "../live/source";
 import { complain, say } from "../ui/toast";
-import { type Ask, ask, Problem } from "./client";
+import { type Ask, ask, isGone, Problem } from "./client";
 import type { Operations } from "./schema";
 
 /** What may mean that nothing can be read any more: the connection, a session that ended, Redis. */
@@ -37,6 +37,17 @@ export const cache = new QueryClient({
     },
     mutations: { networkMode: "always" },
   },
+});
+
+/** What the API says instead of newer answers, while old ones are shown; null while there is nothing of that kind. */
+export const failing = new Store<string | null>(null);
+
+cache.getQueryCache().subscribe(() => {
+  const old = cache
+    .getQueryCache()
+    .getAll()
+    .find((one) => one.isActive() && one.state.data !== undefined && one.state.error && !isGone(one.state.error));
+  failing.set(old?.state.error?.message ?? null);
 });
 
 type Name = keyof Operations;

@@ -1,6 +1,8 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { ask, ROOT } from "../api/client";
-import { cache } from "../api/queries";
+import { cache, failing } from "../api/queries";
+import { stopped } from "../lib/settings";
+import { useStore } from "../lib/store";
 import { type Link, TRIES } from "../live/link";
 import { link } from "../live/source";
 import { useSession } from "../session";
@@ -51,6 +53,47 @@ export function LostBanner({ link: state }: { link: Link }) {
       <Tries link={state} />
       <span className="muted">What you see is what was last known.</span>
       {state.phase === "given-up" && <Again />}
+    </section>
+  );
+}
+
+const CALM_MS = 2000; // what fails for less is asked again by then, or the link finds out what is wrong
+
+/** Over a page of which the API answers some and not all. */
+export function OldBanner({ link: { phase } }: { link: Link }) {
+  const said = useStore(failing);
+  const fails = said !== null && (phase === "live" || phase === "asking");
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!fails) return;
+    const timer = setTimeout(() => setLasting(true), CALM_MS);
+    return () => {
+      clearTimeout(timer);
+      setLasting(false);
+    };
+  }, [fails]);
+  if (!fails || !lasting) return null;
+  return (
+    <section className="banner bad" aria-label="Old figures">
+      <Icon name="warning" />
+      <span>Some of this is old</span>
+      <span className="muted">{said}</span>
+    </section>
+  );
+}
+
+/** One key stops the page, and what stands still looks like what is well. */
+export function StoppedBanner() {
+  const still = useStore(stopped);
+  if (!still) return null;
+  return (
+    <section className="banner" aria-label="Stopped">
+      <Icon name="pause" />
+      <span>Stopped</span>
+      <span className="muted">Nothing here changes by itself.</span>
+      <button type="button" className="button small" onClick={() => stopped.set(false)}>
+        Follow
+      </button>
     </section>
   );
 }

@@ -15,7 +15,7 @@ import { Toasts } from "../ui/toast";
 import { Find } from "./find";
 import { KeyHelp, useKeys } from "./keys";
 import { OperationBar } from "./operation-bar";
-import { LostBanner, SignInDialog } from "./outages";
+import { LostBanner, OldBanner, SignInDialog, StoppedBanner } from "./outages";
 
 export const PAGES: readonly { path: string; label: string; icon: IconName; key: string }[] = [
   { path: "", label: "Overview", icon: "overview", key: "o" },
@@ -79,6 +79,8 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
           </div>
         </header>
         <LostBanner link={state} />
+        <OldBanner link={state} />
+        <StoppedBanner />
         <OperationBar />
         <main id="content" tabIndex={-1} className={`${full ? "content full" : "content"}${old ? " stale" : ""}`}>
           {children}
