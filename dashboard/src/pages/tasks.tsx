@@ -150,6 +150,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
           items={items}
           height={matchMedia("(max-width: 860px)").matches ? 52 : 38}
           label="Tasks"
+          place={`tasks/${state}/${queue}/${type}/${worker}`}
           keyOf={(task) => `${task.queue}/${task.id}/${task.attempt}/${task.since}`}
           render={(task) => <Row task={task} state={state} />}
           onEnd={

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useAct } from "../api/queries";
 import type { Session } from "../api/schema";
 import { short, whole } from "../lib/format";
-import { href, type Route } from "../lib/router";
+import { cameBack, href, type Route } from "../lib/router";
 import { stopped, type Theme, theme } from "../lib/settings";
 import { useSelected, useStore } from "../lib/store";
 import type { Link } from "../live/link";
@@ -36,7 +36,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   useEffect(() => {
     document.title = `${inside ? `${inside} · ` : ""}${page?.label ?? "Buraq"} · Buraq`;
   }, [page, inside]);
-  useFocus(route.path.join("/"));
+  useArrival(route.path.join("/"));
   const old = (state.phase === "lost" || state.phase === "given-up") && state.before;
   const full = ["tasks", "live"].includes(route.path[0] ?? "") && !inside;
   return (
@@ -92,12 +92,16 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   );
 }
 
-/** A focus that went with the view that was left goes to the next one, where whoever uses keys or hears the page is. */
-function useFocus(view: string): void {
+/**
+ * A view begins at its top; one that was come back to is where it was left, by the browser's own doing. A focus that went
+ * with the view before goes to this one, where whoever uses keys or hears the page is.
+ */
+function useArrival(view: string): void {
   const last = useRef(view);
   useEffect(() => {
     if (last.current === view) return;
     last.current = view;
+    if (!cameBack()) scrollTo(0, 0);
     if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
   }, [view]);
 }
