@@ -73,10 +73,10 @@ export function Groups({
                   </span>
                 </td>
                 <td className="number muted groups-only-wide">
-                  <Ago at={one.first_died_at} />
+                  <Ago at={one.first_died_at} suffix />
                 </td>
                 <td className="number muted groups-only-wide">
-                  <Ago at={one.last_died_at} />
+                  <Ago at={one.last_died_at} suffix />
                 </td>
                 {session.may_change && (
                   <td className="number">
