@@ -29,9 +29,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
     <div className="chart-body">
       <Readout
         when={
-          at === null
-            ? `a bar ${stepName(stats)}`
-            : `${stepTime(stats, step)}${step === last ? ", not full yet" : ""}`
+          at === null ? `a bar ${stepName(stats)}` : `${stepTime(stats, step)}${step === last ? ", not full yet" : ""}`
         }
         values={[
           ...PARTS.map(([name, label, tone]) => ({

@@ -25,8 +25,8 @@ export function Overview() {
         <Strip />
         <div className="panel">
           <Empty title="Nothing here yet" command="buraq enqueue email_notification '{&quot;user_id&quot;: 1}'">
-            No task was enqueued and no worker runs. Start one with <code>{WORKER}</code>, or see everything move
-            with <code>buraq demo</code>.
+            No task was enqueued and no worker runs. Start one with <code>{WORKER}</code>, or see everything move with{" "}
+            <code>buraq demo</code>.
           </Empty>
         </div>
       </>

@@ -41,11 +41,7 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
   };
   return (
     <div className="map-scroll">
-      <div
-        className="map-flow"
-        style={{ height: layout.height + 2 * PADDING, minWidth: layout.width + 2 * PADDING }}
-        onFocus={reveal}
-      >
+      <div className="map-flow" style={{ height: layout.height + 2 * PADDING, minWidth: layout.width + 2 * PADDING }}>
         <ReactFlow
           key={`${names}/${ids}`}
           nodes={nodes}
@@ -55,6 +51,7 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
           onInit={(made) => {
             flow.current = made;
           }}
+          onFocus={reveal}
           fitView
           fitViewOptions={FIT}
           minZoom={0.3}
