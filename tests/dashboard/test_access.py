@@ -77,6 +77,7 @@ def test_whoever_signs_in_anew_follows_though_the_one_before_had_stopped(
     page = tab.go()
     pulse = page.locator(".side .pulse")
     for key in ("l00k-only", "0p3n-s3sam3"):
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         page.get_by_label("Key").fill(key)
         page.get_by_role("button", name="Sign in").click()
         expect(pulse).to_have_text("Live")

@@ -43,19 +43,15 @@ def test_the_map_is_zoomed_and_fitted_by_keys_and_what_they_reach_is_in_sight(
     page = the_map(open_tab(start_api().url))
     fitted = moved(page)
     zoom = page.get_by_role("button", name="Zoom In")
-    for step in range(4):
-        before = moved(page)
-        zoom.press("Enter")
-        eventually(lambda before=before: moved(page) != before)
-        assert step or moved(page) != fitted
+    zoom.press("Enter")
+    eventually(lambda: moved(page) != fitted)
 
     page.get_by_role("button", name="Fit View").press("Enter")
     eventually(lambda: moved(page) == fitted)
 
-    for _ in range(4):
+    for _ in range(2):
         zoom.press("Enter")
     eventually(lambda: moved(page) != fitted)
-    zoom.focus()
     page.keyboard.press("Shift+Tab")  # from the controls back to the last node, which is out of sight
     eventually(lambda: moved(page) == fitted)
     expect(page.locator(".react-flow__node a:focus")).to_be_in_viewport()

@@ -32,7 +32,8 @@ OVERLAPS = """() => {
   const boxes = parts.map((part) => [part.textContent || part.className, part.getBoundingClientRect()]);
   return boxes.flatMap(([one, a], n) => [
     ...(a.left < 0 || a.right > innerWidth ? [`${one} is cut off`] : []),
-    ...boxes.slice(n + 1).filter(([, b]) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
+    ...boxes.slice(n + 1)
+      .filter(([, b]) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
       .map(([other]) => `${one} / ${other}`),
   ]);
 }"""

@@ -209,7 +209,7 @@ function Who() {
       {session.can_sign_in && (
         <button type="button" className="button small" onClick={() => setAsking(true)}>
           <Icon name="key" size={14} />
-          Sign in
+          <span className="who-verb">Sign in</span>
         </button>
       )}
       {session.signed_in && (
@@ -220,7 +220,7 @@ function Who() {
           onClick={() => leave.mutate({})}
         >
           <Icon name="out" size={14} />
-          Sign out
+          <span className="who-verb">Sign out</span>
         </button>
       )}
       {asking && <SignInDialog onClose={() => setAsking(false)} />}
