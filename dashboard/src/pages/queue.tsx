@@ -10,6 +10,7 @@ import { Unanswered } from "../ui/asked";
 import { Meter, Notice } from "../ui/basics";
 import { Panel } from "../ui/panel";
 import { Ago, FirstDue } from "../ui/times";
+import { WORKER } from "./commands";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -36,7 +37,7 @@ export function QueuePage({ name }: { name: string }) {
       )}
       {!queue.workers && (
         <Notice tone="dead">
-          No worker process reads this queue: <code>buraq worker --queues {name}</code>
+          No worker process reads this queue: <code>{`${WORKER} --queues ${name}`}</code>
         </Notice>
       )}
       <div className="columns two-one">
