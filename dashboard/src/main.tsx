@@ -11,6 +11,7 @@ import "./styles/parts/meter.css";
 import "./styles/parts/absence.css";
 import "./styles/parts/dialog.css";
 import "./styles/parts/toast.css";
+import "./styles/parts/ribbon.css";
 import "./styles/side.css";
 import "./styles/shell.css";
 import { QueryClientProvider } from "@tanstack/react-query";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { age, bytes, percent, rate, short, shortId, span } from "./format";
+import { age, bytes, percent, rate, short, shortId, span, untilFirst } from "./format";
 
 it.each([
   [0, "0"],
@@ -51,6 +51,20 @@ it("an age has whole seconds, and never is below none", () => {
     "1 m",
     "1 h 2 m",
   ]);
+});
+
+it.each([
+  [-3_725_000, "overdue by 1 h 2 m"],
+  [-5000, "overdue by 5 s"],
+  [-4999, "about now"],
+  [4999, "about now"],
+  [5000, "within a minute"],
+  [59_999, "within a minute"],
+  [60_000, "in 1 m"],
+  [119_999, "in 1 m"],
+  [3_725_000, "in 1 h 2 m"],
+])("when the first of many is due in %d ms that is %s", (ms, text) => {
+  expect(untilFirst(ms)).toBe(text);
 });
 
 it("bytes and shares are rounded to what can be read", () => {

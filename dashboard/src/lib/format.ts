@@ -8,6 +8,8 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", {
   second: "2-digit",
   hour12: false,
 });
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const NOW_MS = 5000; // what is due is promoted within a moment, and figures are about a second old
 
 /** 1,234,567 */
 export function whole(value: number): string {
@@ -51,6 +53,16 @@ export function age(ms: number): string {
   return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : parts(Math.floor(ms / 1000));
 }
 
+/**
+ * How long until the first of many is due: about now, within a minute, in 3 m, overdue by 12 s. In steps, for with each
+ * look it may be another one.
+ */
+export function untilFirst(ms: number): string {
+  if (ms <= -NOW_MS) return `overdue by ${age(-ms)}`;
+  if (ms < NOW_MS) return "about now";
+  return ms < 60_000 ? "within a minute" : `in ${age(ms - (ms % 60_000))}`;
+}
+
 function parts(seconds: number): string {
   const sizes = [
     ["d", 86_400],
@@ -87,6 +99,12 @@ export function percent(share: number): string {
 /** 13:04:59, in the reader's time zone. */
 export function clock(ms: number): string {
   return CLOCK.format(ms);
+}
+
+/** 13:04:59, or 27 Nov 13:04:59 when that is another day than `now`, in the reader's time zone. */
+export function clockOn(ms: number, now: number): string {
+  const today = new Date(ms).toDateString() === new Date(now).toDateString();
+  return today ? clock(ms) : `${DAY.format(ms)} ${clock(ms)}`;
 }
 
 /** Date and time in the reader's time zone, and in UTC. */

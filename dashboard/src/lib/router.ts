@@ -13,7 +13,26 @@ export interface Route {
 type Values = Record<string, string | number | boolean | null | undefined>;
 
 const hash = new Store(location.hash);
-addEventListener("hashchange", () => hash.set(location.hash));
+let back = wasHere();
+// Right after the first of these the browser scrolls a view that was come back to: it has to be there by then.
+addEventListener("popstate", arrive);
+addEventListener("hashchange", arrive);
+
+function arrive(): void {
+  if (location.hash === hash.get()) return; // the second says the same again
+  back = wasHere();
+  hash.set(location.hash);
+}
+
+/** Whether one was at this step of the history before; from now on one was. */
+function wasHere(): boolean {
+  if (history.state?.here === true) return true;
+  history.replaceState({ ...history.state, here: true }, "");
+  return false;
+}
+
+/** Whether the view was come back to, so that it is to be as it was left. */
+export const cameBack = (): boolean => back;
 
 export function parseHash(text: string): Route {
   const [path = "", query = ""] = text.replace(/^#/, "").split(/\?(.*)/s);
@@ -44,7 +63,7 @@ function queryText(values: Values): string {
 
 export function navigate(to: string): void {
   location.hash = to;
-  hash.set(location.hash); // at once: the browser's own event comes later
+  arrive(); // at once: the browser's own event may come later
 }
 
 /** Change some values of the query, the rest stays. Not a step in the history: filters are tried out. */

@@ -49,6 +49,7 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
     <ActionDialog
       title="Enqueue a task"
       action="Enqueue"
+      written={fields.type !== "" || fields.payload !== "{}"}
       busy={problem !== null || !fields.type || act.isPending}
       error={wrongType ? null : act.error}
       onClose={onClose}

@@ -92,7 +92,8 @@ function EditDialog({
   onSubmit: (text: string) => void;
   onClose: () => void;
 }) {
-  const [text, setText] = useState(() => printJson(payload));
+  const [stored] = useState(() => printJson(payload));
+  const [text, setText] = useState(stored);
   const problem = objectProblem(text);
   const hidden = text.includes('"[redacted]"');
   return (
@@ -100,6 +101,7 @@ function EditDialog({
       title="Edit and retry"
       action="Retry with this payload"
       wide
+      written={text !== stored}
       busy={problem !== null || busy}
       error={error}
       onClose={onClose}

@@ -147,7 +147,9 @@ function LogLine({ line }: { line: Line }) {
       <Moment at={line.at} />
       <span className={`tone-${TONES[event.type]} toned log-type`}>{event.type}</span>
       <span className="cut">{event.task_type ?? ""}</span>
-      <code className="cut muted log-id">{shortId(event.task_id)}</code>
+      <code className="cut muted log-id" title={event.task_id}>
+        {shortId(event.task_id)}
+      </code>
       <span className="cut faint log-queue">{event.queue}</span>
       <span className="numbers muted log-span">{event.duration_ms === undefined ? "" : span(event.duration_ms)}</span>
       <span className="cut muted log-more" title={event.error}>

@@ -1,13 +1,14 @@
 import "./detail.css";
 import { useState } from "react";
 import type { Attempt, TaskDetail } from "../api/schema";
-import { clock, moment, span } from "../lib/format";
+import { span } from "../lib/format";
 import { href } from "../lib/router";
-import { Ago, CopyButton } from "../ui/basics";
+import { CopyButton } from "../ui/basics";
 import { Block, Json } from "../ui/code";
 import { type Fact, when } from "../ui/facts";
 import { Icon, type IconName } from "../ui/icon";
 import { Panel } from "../ui/panel";
+import { Ago, Clock } from "../ui/times";
 
 const OUTCOMES: Record<Attempt["outcome"], { tone: string; icon: IconName; word: string }> = {
   running: { tone: "running", icon: "half", word: "running" },
@@ -58,11 +59,7 @@ function AttemptRow({ attempt, open }: { attempt: Attempt; open: boolean }) {
           Attempt {attempt.number} {word}
         </span>
         <span className="muted numbers">
-          {attempt.started_at && (
-            <time dateTime={attempt.started_at} title={moment(Date.parse(attempt.started_at))}>
-              {clock(Date.parse(attempt.started_at))}
-            </time>
-          )}
+          {attempt.started_at && <Clock at={attempt.started_at} />}
           {attempt.duration_ms !== null
             ? `, ran ${span(attempt.duration_ms)}`
             : attempt.outcome === "running" && (
@@ -166,15 +163,7 @@ export function Timeline({ steps }: { steps: readonly Step[] }) {
           <li key={step.key} className={`tone-${step.tone}`}>
             {step.gap && <span className="timeline-gap">{step.gap}</span>}
             <span className="timeline-text">{step.text}</span>
-            <span className="timeline-at numbers">
-              {step.at ? (
-                <time dateTime={step.at} title={moment(Date.parse(step.at))}>
-                  {clock(Date.parse(step.at))}
-                </time>
-              ) : (
-                ""
-              )}
-            </span>
+            <span className="timeline-at numbers">{step.at && <Clock at={step.at} />}</span>
           </li>
         ))}
       </ol>

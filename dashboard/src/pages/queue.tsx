@@ -7,8 +7,10 @@ import { href } from "../lib/router";
 import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { Unanswered } from "../ui/asked";
-import { Ago, Meter, Notice } from "../ui/basics";
+import { Meter, Notice } from "../ui/basics";
 import { Panel } from "../ui/panel";
+import { Ago, FirstDue } from "../ui/times";
+import { WORKER } from "./commands";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -20,7 +22,8 @@ const LINES = [
 ] as const;
 
 export function QueuePage({ name }: { name: string }) {
-  const live = useStore(overview)?.queues.find((queue) => queue.name === name);
+  const now = useStore(overview);
+  const live = now?.queues.find((queue) => queue.name === name);
   const asked = useAsk("getQueue", { at: { queue: name } }, { enabled: !live });
   const queue = live ?? asked.data;
   if (!queue) return <Unanswered asked={asked} />;
@@ -34,11 +37,11 @@ export function QueuePage({ name }: { name: string }) {
       )}
       {!queue.workers && (
         <Notice tone="dead">
-          No worker process reads this queue: <code>buraq worker --queues {name}</code>
+          No worker process reads this queue: <code>{`${WORKER} --queues ${name}`}</code>
         </Notice>
       )}
       <div className="columns two-one">
-        <Numbers queue={queue} />
+        <Numbers queue={queue} seen={live && now?.at} />
         <Panel title="What waits, by line">
           <dl className="panel-body lines">
             {LINES.map(([line, label, what]) => (
@@ -59,7 +62,7 @@ export function QueuePage({ name }: { name: string }) {
   );
 }
 
-function Numbers({ queue }: { queue: Queue }) {
+function Numbers({ queue, seen }: { queue: Queue; seen: string | undefined }) {
   const left = drain(queue);
   const to = (state: string) => href(["tasks"], { state, queue: queue.name });
   return (
@@ -86,7 +89,7 @@ function Numbers({ queue }: { queue: Queue }) {
           </a>
           {queue.next_due_at && (
             <span className="muted">
-              , the first <Ago at={queue.next_due_at} suffix />
+              , the first <FirstDue at={queue.next_due_at} seen={seen} />
             </span>
           )}
         </dd>

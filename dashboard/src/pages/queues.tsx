@@ -6,9 +6,10 @@ import { useStore } from "../lib/store";
 import { overview, trail } from "../live/source";
 import { useSession } from "../session";
 import { Unanswered } from "../ui/asked";
-import { Ago, Empty } from "../ui/basics";
+import { Empty } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Sparkline } from "../ui/sparkline";
+import { Ago } from "../ui/times";
 
 /** How long until what waits is worked off at this pace; null when it is not. */
 export function drain({ waiting, rates }: Queue): number | null {

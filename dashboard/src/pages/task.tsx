@@ -6,9 +6,10 @@ import { span, whole } from "../lib/format";
 import { href } from "../lib/router";
 import { useSession } from "../session";
 import { Unanswered } from "../ui/asked";
-import { Ago, Empty, Id, Notice, StateWord } from "../ui/basics";
+import { Empty, Id, Notice, StateWord } from "../ui/basics";
 import { ActionDialog } from "../ui/dialog";
 import { FactsPanel } from "../ui/facts";
+import { Due } from "../ui/times";
 import { LetterActions } from "./letter-actions";
 import { Attempts, common, PayloadPanel, Timeline } from "./parts";
 import { steps } from "./timeline";
@@ -99,7 +100,7 @@ function Facts({ task }: { task: TaskDetail }) {
     <FactsPanel
       facts={[
         ...common(task),
-        task.due_at !== null && ["Due", <Ago key="due" at={task.due_at} suffix />],
+        task.due_at !== null && ["Due", <Due key="due" at={task.due_at} />],
         task.worker !== null && [
           "Worker",
           <a key="worker" className="link" href={href(["workers", task.worker])}>

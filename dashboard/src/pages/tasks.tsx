@@ -8,9 +8,12 @@ import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { useSession } from "../session";
 import { PagesFoot, Unanswered } from "../ui/asked";
-import { Ago, Empty, Span, StateWord, stateLabel } from "../ui/basics";
+import { Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
+import { Ribbon } from "../ui/ribbon";
 import { Rows } from "../ui/rows";
+import { Ago, Due } from "../ui/times";
+import { WORKER } from "./commands";
 import { QueueSelect } from "./queue-select";
 
 const EnqueueDialog = lazy(() => import("./enqueue").then((part) => ({ default: part.EnqueueDialog })));
@@ -66,12 +69,12 @@ function Rail({ state, queue, type }: { state: State; queue: string; type: strin
     </a>
   );
   return (
-    <nav className="rail" aria-label="States">
+    <Ribbon label="States" kind="rail" current={state}>
       <span className="rail-head">Now</span>
       {LIVE.map((one) => link(one, counts ? counts[one] : null))}
       <span className="rail-head">History</span>
       {PAST.map((one) => link(one, null))}
-    </nav>
+    </Ribbon>
   );
 }
 
@@ -139,6 +142,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
   const pages = asked.data.pages;
   const items = pages.flatMap((page) => page.items);
   const filtered = Boolean(type || worker);
+  const onward = asked.hasNextPage && !asked.isFetchingNextPage && !asked.stuck;
   return (
     <>
       <HistoryNote history={pages[0]?.history ?? null} />
@@ -148,11 +152,10 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
           items={items}
           height={matchMedia("(max-width: 860px)").matches ? 52 : 38}
           label="Tasks"
+          place={`tasks/${state}/${queue}/${type}/${worker}`}
           keyOf={(task) => `${task.queue}/${task.id}/${task.attempt}/${task.since}`}
           render={(task) => <Row task={task} state={state} />}
-          onEnd={
-            asked.hasNextPage && !asked.isFetchingNextPage && !filtered ? () => void asked.fetchNextPage() : undefined
-          }
+          onEnd={onward && !filtered ? () => void asked.fetchNextPage() : undefined}
         />
       ) : (
         !asked.hasNextPage && <Nothing state={state} filtered={Boolean(filtered || queue)} />
@@ -228,7 +231,9 @@ function Row({ task, state }: { task: TaskSummary; state: State }) {
           {task.type}
         </span>
       </span>
-      <code className="task-id cut">{shortId(task.id)}</code>
+      <code className="task-id cut" title={task.id}>
+        {shortId(task.id)}
+      </code>
       <span className="task-queue cut muted">{task.queue}</span>
       <span className="task-attempt numbers muted">
         {task.attempt}/{task.max_retries + 1}
@@ -249,7 +254,7 @@ function Row({ task, state }: { task: TaskSummary; state: State }) {
         </span>
       )}
       <span className="task-at number numbers cut">
-        {state === "scheduled" ? <Ago at={task.due_at} suffix /> : <Ago at={task.since} />}
+        {state === "scheduled" ? <Due at={task.due_at} /> : <Ago at={task.since} />}
       </span>
       <span className="task-more cut faint">{hasError(state) ? task.error : <code>{task.payload_preview}</code>}</span>
     </a>
@@ -272,7 +277,7 @@ function Nothing({ state, filtered }: { state: State; filtered: boolean }) {
       "Every task that was enqueued has started.",
       "buraq enqueue email_notification '{\"user_id\": 1}'",
     ],
-    running: ["Nothing runs", "Start a worker process, if there is none.", "buraq worker"],
+    running: ["Nothing runs", "Start a worker process, if there is none.", WORKER],
     scheduled: [
       "Nothing is scheduled",
       "Delayed tasks and retries wait here for their time.",

@@ -5,9 +5,10 @@ import type { Worker } from "../api/schema";
 import { bytes, rate, shortId, span } from "../lib/format";
 import { href } from "../lib/router";
 import { PagesFoot, Unanswered } from "../ui/asked";
-import { Ago, Empty, Id, Maybe } from "../ui/basics";
+import { Empty, Id, Maybe } from "../ui/basics";
 import { FactsPanel, when } from "../ui/facts";
 import { Panel } from "../ui/panel";
+import { Ago } from "../ui/times";
 import { Slots, WorkerStatus } from "./workers";
 
 export function WorkerPage({ id }: { id: string }) {
@@ -66,7 +67,7 @@ function InFlight({ id }: { id: string }) {
                   <td>{task.type}</td>
                   <td>
                     <a className="link" href={href(["tasks", task.id], { queue: task.queue })} data-row>
-                      <code>{shortId(task.id)}</code>
+                      <code title={task.id}>{shortId(task.id)}</code>
                     </a>
                   </td>
                   <td className="muted">{task.queue}</td>

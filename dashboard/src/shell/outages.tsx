@@ -1,8 +1,10 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { ask, ROOT } from "../api/client";
-import { cache } from "../api/queries";
+import { cache, failing } from "../api/queries";
+import { stopped } from "../lib/settings";
+import { useStore } from "../lib/store";
 import { type Link, TRIES } from "../live/link";
-import { link } from "../live/source";
+import { link, renew } from "../live/source";
 import { useSession } from "../session";
 import { Bone, BoneRows, Command } from "../ui/basics";
 import { Dialog } from "../ui/dialog";
@@ -55,6 +57,47 @@ export function LostBanner({ link: state }: { link: Link }) {
   );
 }
 
+const CALM_MS = 2000; // what fails for less is asked again by then, or the link finds out what is wrong
+
+/** Over a page of which the API answers some and not all. */
+export function OldBanner({ link: { phase } }: { link: Link }) {
+  const said = useStore(failing);
+  const fails = said !== null && (phase === "live" || phase === "asking");
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!fails) return;
+    const timer = setTimeout(() => setLasting(true), CALM_MS);
+    return () => {
+      clearTimeout(timer);
+      setLasting(false);
+    };
+  }, [fails]);
+  if (!fails || !lasting) return null;
+  return (
+    <section className="banner bad" aria-label="Old figures">
+      <Icon name="warning" />
+      <span>Some of this is old</span>
+      <span className="muted">{said}</span>
+    </section>
+  );
+}
+
+/** One key stops the page, and what stands still looks like what is well. */
+export function StoppedBanner() {
+  const still = useStore(stopped);
+  if (!still) return null;
+  return (
+    <section className="banner" aria-label="Stopped">
+      <Icon name="pause" />
+      <span>Stopped</span>
+      <span className="muted">Nothing here changes by itself.</span>
+      <button type="button" className="button small" onClick={() => stopped.set(false)}>
+        Follow
+      </button>
+    </section>
+  );
+}
+
 /** The API was never there. */
 export function Unreachable({ link: state }: { link: Link }) {
   return (
@@ -79,15 +122,15 @@ export function Unreachable({ link: state }: { link: Link }) {
   );
 }
 
-/** The API is there and Redis is not. */
-export function Away() {
+/** The API is there and Redis is not; over the view, where one was shown `before`. */
+export function Away({ before }: { before: boolean }) {
   return (
-    <div className="center-page">
+    <div className={before ? "center-page above" : "center-page"}>
       <div className="panel center-card">
         <h1>Redis is away</h1>
         <p>
           The API runs, and the Redis or Valkey server behind it does not answer. While that lasts nobody can enqueue,
-          and nothing can be shown.
+          and nothing can be shown{before && " but what was last known, below"}.
         </p>
         <ul className="stack muted">
           <li>
@@ -113,7 +156,7 @@ function useSignIn(done: () => void) {
     try {
       await ask("signIn", { body: { key } });
       await cache.invalidateQueries();
-      if (link.state.get().phase === "refused") link.start();
+      if (link.state.get().phase === "refused") renew();
       done();
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
@@ -173,7 +216,7 @@ export function SignInPage() {
             <p className="muted">
               {session.why_not ?? "The app that this dashboard is part of does not let you read it."}
             </p>
-            <button type="button" className="button" onClick={() => link.start()}>
+            <button type="button" className="button" onClick={renew}>
               Try again
             </button>
           </>

@@ -2,19 +2,20 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useAct } from "../api/queries";
 import type { Session } from "../api/schema";
 import { short, whole } from "../lib/format";
-import { href, type Route } from "../lib/router";
+import { cameBack, href, type Route } from "../lib/router";
 import { stopped, type Theme, theme } from "../lib/settings";
 import { useSelected, useStore } from "../lib/store";
 import type { Link } from "../live/link";
-import { link, overview } from "../live/source";
+import { link, overview, renew } from "../live/source";
 import { useSession } from "../session";
 import { Segmented } from "../ui/basics";
 import { Icon, type IconName, Mark } from "../ui/icon";
+import { Ribbon } from "../ui/ribbon";
 import { Toasts } from "../ui/toast";
 import { Find } from "./find";
 import { KeyHelp, useKeys } from "./keys";
 import { OperationBar } from "./operation-bar";
-import { LostBanner, SignInDialog } from "./outages";
+import { LostBanner, OldBanner, SignInDialog, StoppedBanner } from "./outages";
 
 export const PAGES: readonly { path: string; label: string; icon: IconName; key: string }[] = [
   { path: "", label: "Overview", icon: "overview", key: "o" },
@@ -35,7 +36,7 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   useEffect(() => {
     document.title = `${inside ? `${inside} · ` : ""}${page?.label ?? "Buraq"} · Buraq`;
   }, [page, inside]);
-  useFocus(route.path.join("/"));
+  useArrival(route.path.join("/"));
   const old = (state.phase === "lost" || state.phase === "given-up") && state.before;
   const full = ["tasks", "live"].includes(route.path[0] ?? "") && !inside;
   return (
@@ -78,6 +79,8 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
           </div>
         </header>
         <LostBanner link={state} />
+        <OldBanner link={state} />
+        <StoppedBanner />
         <OperationBar />
         <main id="content" tabIndex={-1} className={`${full ? "content full" : "content"}${old ? " stale" : ""}`}>
           {children}
@@ -89,30 +92,28 @@ export function Shell({ route, children }: { route: Route; children: ReactNode }
   );
 }
 
-/** A focus that went with the view that was left goes to the next one, where whoever uses keys or hears the page is. */
-function useFocus(view: string): void {
+/**
+ * A view begins at its top; one that was come back to is where it was left, by the browser's own doing. A focus that went
+ * with the view before goes to this one, where whoever uses keys or hears the page is.
+ */
+function useArrival(view: string): void {
   const last = useRef(view);
   useEffect(() => {
     if (last.current === view) return;
     last.current = view;
+    if (!cameBack()) scrollTo(0, 0);
     if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
   }, [view]);
 }
 
 function Side({ current }: { current: string }) {
-  const nav = useRef<HTMLElement>(null);
-  useEffect(() => {
-    // On a phone the views are a strip that scrolls.
-    if (current) nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [current]);
-
   return (
     <aside className="side" aria-label="Views and session">
       <div className="brand">
         <Mark />
         Buraq
       </div>
-      <nav className="nav" aria-label="Views" ref={nav}>
+      <Ribbon label="Views" kind="nav" current={current}>
         {PAGES.map((page) => (
           <a
             key={page.path}
@@ -124,7 +125,7 @@ function Side({ current }: { current: string }) {
             <Count page={page.path} />
           </a>
         ))}
-      </nav>
+      </Ribbon>
       <div className="side-foot">
         <Who />
         <div className="who">
@@ -200,7 +201,7 @@ function Who() {
   const session = useSession();
   const [asking, setAsking] = useState(false);
   const leave = useAct("signOut", () => {
-    link.start();
+    renew();
     return null;
   });
   return (
@@ -209,7 +210,7 @@ function Who() {
       {session.can_sign_in && (
         <button type="button" className="button small" onClick={() => setAsking(true)}>
           <Icon name="key" size={14} />
-          Sign in
+          <span className="who-verb">Sign in</span>
         </button>
       )}
       {session.signed_in && (
@@ -220,7 +221,7 @@ function Who() {
           onClick={() => leave.mutate({})}
         >
           <Icon name="out" size={14} />
-          Sign out
+          <span className="who-verb">Sign out</span>
         </button>
       )}
       {asking && <SignInDialog onClose={() => setAsking(false)} />}
@@ -230,6 +231,6 @@ function Who() {
 
 function whoText({ read_only, may_change, can_sign_in, who }: Session): string {
   if (read_only) return "Read-only";
-  if (may_change) return `You: ${who}`;
+  if (may_change) return `You: ${who === "loopback" ? "this machine" : who}`;
   return can_sign_in ? "Reading" : "Reading only";
 }

@@ -1,8 +1,8 @@
 import { type ReactNode, useEffect, useState } from "react";
 import type { State } from "../api/schema";
-import { useNow } from "../lib/clock";
-import { age, moment, shortId, span } from "../lib/format";
+import { shortId, span } from "../lib/format";
 import { Icon, type IconName } from "./icon";
+import { complain } from "./toast";
 
 const STATES: Record<State, { label: string; icon: IconName }> = {
   scheduled: { label: "Scheduled", icon: "clock" },
@@ -24,19 +24,6 @@ export function StateWord({ state, bare = false }: { state: State; bare?: boolea
       <Icon name={icon} size={14} />
       {bare ? <span className="unseen">{label}</span> : label}
     </span>
-  );
-}
-
-/** How long ago something was, or how long until it is. Counts on by itself. */
-export function Ago({ at, suffix = false }: { at: string | null; suffix?: boolean }) {
-  const now = useNow();
-  if (!at) return <span className="faint">–</span>;
-  const ms = Date.parse(at);
-  const text = now >= ms ? `${age(now - ms)}${suffix ? " ago" : ""}` : `in ${age(ms - now)}`;
-  return (
-    <time dateTime={at} title={moment(ms)}>
-      {text}
-    </time>
   );
 }
 
@@ -65,7 +52,10 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
       onClick={(event) => {
         event.stopPropagation();
         event.preventDefault();
-        void copy(text).then(setCopied);
+        void copy(text).then((done) => {
+          setCopied(done);
+          if (!done) complain("The browser does not let this page copy. Mark the text and copy it by hand.");
+        });
       }}
     >
       <Icon name={copied ? "check" : "copy"} size={14} />
@@ -79,12 +69,15 @@ async function copy(text: string): Promise<boolean> {
     return true;
   } catch {
     // Without https there is no clipboard to write to; what is selected can still be copied.
+    const before = document.activeElement;
     const area = document.createElement("textarea");
     area.value = text;
+    area.style.position = "fixed"; // at the end of the page it would have that scrolled there
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");
     area.remove();
+    if (before instanceof HTMLElement) before.focus({ preventScroll: true });
     return done;
   }
 }

@@ -10,6 +10,7 @@ export function Dialog({
   foot,
   onSubmit,
   wide = false,
+  written = false,
 }: {
   title: string;
   onClose: () => void;
@@ -17,6 +18,8 @@ export function Dialog({
   foot?: ReactNode;
   onSubmit?: () => void;
   wide?: boolean;
+  /** Whether something was written in it, which a slip of the mouse is not to throw away. */
+  written?: boolean;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const pressed = useRef<EventTarget>(null);
@@ -42,7 +45,7 @@ export function Dialog({
       onPointerDown={({ target }) => {
         pressed.current = target;
       }}
-      onClick={({ target }) => target === dialog.current && pressed.current === target && onClose()}
+      onClick={({ target }) => target === dialog.current && pressed.current === target && !written && onClose()}
     >
       <form onSubmit={submit} style={{ display: "contents" }}>
         <div className="dialog-head">
@@ -69,6 +72,7 @@ export function ActionDialog({
   action,
   danger = false,
   wide = false,
+  written = false,
   busy = false,
   error = null,
   onAct,
@@ -79,6 +83,7 @@ export function ActionDialog({
   action: string;
   danger?: boolean;
   wide?: boolean;
+  written?: boolean;
   busy?: boolean;
   /** Why it did not work: what is said outside of a dialog cannot be reached while it is open. */
   error?: Error | null;
@@ -90,6 +95,7 @@ export function ActionDialog({
     <Dialog
       title={title}
       wide={wide}
+      written={written}
       onClose={onClose}
       onSubmit={() => !busy && onAct()}
       foot={

@@ -1,6 +1,6 @@
 import { Fragment, type ReactNode } from "react";
-import { Ago } from "./basics";
 import { Panel } from "./panel";
+import { Ago, Clock } from "./times";
 
 /** A name, and what is known under it. Those that are false are left out. */
 export type Fact = readonly [name: string, value: ReactNode] | false;
@@ -24,5 +24,15 @@ export function FactsPanel({ title = "Facts", facts }: { title?: string; facts: 
   );
 }
 
-/** The fact of when something was. */
-export const when = (name: string, at: string | null): Fact => [name, <Ago key={name} at={at} suffix />];
+/** The fact of when something was: how long ago, and by the clock, as logs have it. */
+export const when = (name: string, at: string | null): Fact => [
+  name,
+  <Fragment key={name}>
+    <Ago at={at} suffix />
+    {at && (
+      <span className="muted">
+        , <Clock at={at} />
+      </span>
+    )}
+  </Fragment>,
+];

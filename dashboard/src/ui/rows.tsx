@@ -1,13 +1,26 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { cameBack } from "../lib/router";
 
-/** A list of any length of which only what is in view is drawn. Rows are `height` px high. */
+const places = new Map<string, number>();
+
+/** How far down somebody left a list and now comes back to it; 0 for who comes anew. */
+function left(place: string): number {
+  if (!cameBack()) places.delete(place);
+  return places.get(place) ?? 0;
+}
+
+/**
+ * A list of any length of which only what is in view is drawn. Rows are `height` px high. At its top it shows what comes
+ * first; further down what is read stays where it is, whatever comes or goes above.
+ */
 export function Rows<T>({
   items,
   height,
   label,
   keyOf,
   render,
+  place,
   onEnd,
 }: {
   items: readonly T[];
@@ -15,15 +28,20 @@ export function Rows<T>({
   label: string;
   keyOf: (item: T) => string | number;
   render: (item: T, index: number) => ReactNode;
+  /** By which name to remember how far down one is, for whoever comes back. */
+  place?: string;
   /** The end came into view. */
   onEnd?: (() => void) | undefined;
 }) {
   const box = useRef<HTMLDivElement>(null);
+  const [offset] = useState(() => (place ? left(place) : 0));
   const rows = useVirtualizer({
     count: items.length,
     getScrollElement: () => box.current,
     estimateSize: () => height,
     overscan: 12,
+    anchorTo: (box.current?.scrollTop ?? 0) > height / 2 ? "end" : "start",
+    initialOffset: offset,
     getItemKey: (index) => {
       const item = items[index];
       return item === undefined ? index : keyOf(item);
@@ -35,8 +53,13 @@ export function Rows<T>({
     if (onEnd && items.length && last >= items.length - 5) onEnd();
   }, [last, items.length, onEnd]);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <div className="rows" ref={box} tabIndex={0}>
+    <div
+      className="rows"
+      ref={box}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      onScroll={({ currentTarget }) => place && places.set(place, currentTarget.scrollTop)}
+    >
       <ul className="rows-inner" aria-label={label} style={{ height: rows.getTotalSize() }}>
         {drawn.map((row) => {
           const item = items[row.index];

@@ -5,7 +5,8 @@ import { shortId, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useSession } from "../../session";
 import { PagesFoot, Unanswered } from "../../ui/asked";
-import { Ago, Empty } from "../../ui/basics";
+import { Empty } from "../../ui/basics";
+import { Ago } from "../../ui/times";
 import { REASONS } from "../reasons";
 import type { Intent, Kind } from "./intent";
 
@@ -56,6 +57,7 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
           </>
         )}
       </div>
+      {items.length > 0 && <Head choosable={session.may_change} />}
       <ul>
         {items.map((item) => (
           <Letter
@@ -74,6 +76,21 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
   );
 }
 
+function Head({ choosable }: { choosable: boolean }) {
+  return (
+    <div className={choosable ? "letter letter-head choosable" : "letter letter-head"} aria-hidden="true">
+      <span className="letter-link">
+        <span>Task type</span>
+        <span>Task</span>
+        <span>Error</span>
+        <span>Reason</span>
+        <span>Queue</span>
+        <span className="letter-at">Died</span>
+      </span>
+    </div>
+  );
+}
+
 function Letter({ letter, chosen, toggle }: { letter: DeadLetter; chosen: boolean | null; toggle: () => void }) {
   return (
     <li className="letter">
@@ -87,12 +104,14 @@ function Letter({ letter, chosen, toggle }: { letter: DeadLetter; chosen: boolea
       )}
       <a className="letter-link" href={href(["dead-letters", letter.id])} data-row>
         <span className="letter-type cut">{letter.type ?? "unreadable"}</span>
-        <code className="faint letter-id">{shortId(letter.task_id ?? letter.id)}</code>
+        <code className="faint letter-id" title={letter.task_id ?? letter.id}>
+          {shortId(letter.task_id ?? letter.id)}
+        </code>
         <span className="cut muted letter-error">{letter.error ?? REASONS[letter.reason]}</span>
         <span className="chip letter-reason">{letter.reason}</span>
         <span className="faint letter-queue cut">{letter.queue}</span>
         <span className="numbers muted letter-at">
-          <Ago at={letter.died_at} />
+          <Ago at={letter.died_at} suffix />
         </span>
       </a>
     </li>

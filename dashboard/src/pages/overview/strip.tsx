@@ -4,7 +4,8 @@ import { age, percent, rate, short, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useStore } from "../../lib/store";
 import { overview } from "../../live/source";
-import { Ago, Bone } from "../../ui/basics";
+import { Bone } from "../../ui/basics";
+import { FirstDue } from "../../ui/times";
 
 interface Cell {
   label: string;
@@ -34,7 +35,7 @@ export function Strip() {
   );
 }
 
-function cells({ queues, totals, workers }: Overview): Cell[] {
+function cells({ at, queues, totals, workers }: Overview): Cell[] {
   const { rates } = totals;
   const oldest = Math.max(-1, ...queues.map((queue) => queue.oldest_ms ?? -1));
   const due =
@@ -69,7 +70,7 @@ function cells({ queues, totals, workers }: Overview): Cell[] {
       ...figure(totals.scheduled),
       below: due ? (
         <>
-          first <Ago at={due} suffix />
+          first <FirstDue at={due} seen={at} />
         </>
       ) : (
         "nothing is due"
@@ -102,7 +103,7 @@ function cells({ queues, totals, workers }: Overview): Cell[] {
       label: "Workers",
       ...figure(workers.active),
       below: unmanned
-        ? "start one: buraq worker"
+        ? "none runs: tasks wait"
         : workers.lost
           ? `${workers.lost} lost`
           : workers.draining

@@ -1,8 +1,9 @@
 import { usePages } from "../../api/queries";
 import { whole } from "../../lib/format";
 import { PagesFoot, Unanswered } from "../../ui/asked";
-import { Ago, Empty } from "../../ui/basics";
+import { Empty } from "../../ui/basics";
 import { Scroll } from "../../ui/scroll";
+import { Ago, Clock } from "../../ui/times";
 
 export function Audit() {
   const asked = usePages("listAudit", { limit: 100 }, 5000);
@@ -36,7 +37,10 @@ export function Audit() {
             {items.map((one) => (
               <tr key={one.id}>
                 <td>
-                  <Ago at={one.at} suffix />
+                  <Clock at={one.at} />
+                  <div className="faint">
+                    <Ago at={one.at} suffix />
+                  </div>
                 </td>
                 <td>{one.who}</td>
                 <td className="muted">{one.address || "–"}</td>
