@@ -9,6 +9,7 @@ import { overview } from "../live/source";
 import { Unanswered } from "../ui/asked";
 import { Ago, Meter, Notice } from "../ui/basics";
 import { Panel } from "../ui/panel";
+import { WORKER } from "./commands";
 import { drain, PauseButton } from "./queues";
 
 const LINES = [
@@ -34,7 +35,7 @@ export function QueuePage({ name }: { name: string }) {
       )}
       {!queue.workers && (
         <Notice tone="dead">
-          No worker process reads this queue: <code>buraq worker --queues {name}</code>
+          No worker process reads this queue: <code>{`${WORKER} --queues ${name}`}</code>
         </Notice>
       )}
       <div className="columns two-one">

@@ -5,6 +5,7 @@ import { bytes, rate, short, span, whole } from "../lib/format";
 import { goes, href } from "../lib/router";
 import { Unanswered } from "../ui/asked";
 import { Ago, Empty, Maybe, Meter } from "../ui/basics";
+import { WORKER } from "./commands";
 
 const TONES = { active: "completed", draining: "waiting", lost: "dead" } as const;
 
@@ -19,8 +20,9 @@ export function Workers() {
   if (workers.length === 0) {
     return (
       <div className="panel">
-        <Empty title="No worker runs" command="buraq worker">
-          Tasks that are enqueued are kept until one does. A worker process that is lost is shown here for some minutes.
+        <Empty title="No worker runs" command={WORKER}>
+          Tasks that are enqueued are kept until one does. Which app a worker runs, <code>module:queue</code>, may be in{" "}
+          <code>BURAQ_APP</code> instead. A worker process that is lost is shown here for some minutes.
         </Empty>
       </div>
     );
@@ -35,7 +37,9 @@ export function Workers() {
             <th>Slots</th>
             <th>CPU</th>
             <th className="number wide-only">Memory</th>
-            <th className="number wide-only">Hub lag</th>
+            <th className="number wide-only" title="The worst of the last minute">
+              Hub lag
+            </th>
             <th className="number wide-only">Completed</th>
             <th className="number wide-only">Failing</th>
             <th className="wide-only">Queues</th>

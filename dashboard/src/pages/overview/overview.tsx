@@ -3,6 +3,7 @@ import { lazy, Suspense } from "react";
 import { useStore } from "../../lib/store";
 import { overview } from "../../live/source";
 import { Bone, Empty } from "../../ui/basics";
+import { WORKER } from "../commands";
 import { Columns } from "./columns";
 import { Strip } from "./strip";
 
@@ -24,8 +25,8 @@ export function Overview() {
         <Strip />
         <div className="panel">
           <Empty title="Nothing here yet" command="buraq enqueue email_notification '{&quot;user_id&quot;: 1}'">
-            No task was enqueued and no worker runs. Start one with <code>buraq worker</code>, or see everything move
-            with <code>buraq demo</code>.
+            No task was enqueued and no worker runs. Start one with <code>{WORKER}</code>, or see everything move with{" "}
+            <code>buraq demo</code>.
           </Empty>
         </div>
       </>

@@ -102,7 +102,7 @@ function cells({ queues, totals, workers }: Overview): Cell[] {
       label: "Workers",
       ...figure(workers.active),
       below: unmanned
-        ? "start one: buraq worker"
+        ? "none runs: tasks wait"
         : workers.lost
           ? `${workers.lost} lost`
           : workers.draining

@@ -4,6 +4,7 @@ import { useStore } from "../../../lib/store";
 import { overview } from "../../../live/source";
 import { Bone, Empty, ProblemBox } from "../../../ui/basics";
 import { Panel } from "../../../ui/panel";
+import { WORKER } from "../../commands";
 import { Flow } from "./flow";
 import { grouped } from "./layout";
 
@@ -36,7 +37,7 @@ export function WorkerMap() {
       ) : (
         <>
           {workers.length === 0 && (
-            <Empty title="No worker runs" command="buraq worker">
+            <Empty title="No worker runs" command={WORKER}>
               Tasks are kept until one does.
             </Empty>
           )}
