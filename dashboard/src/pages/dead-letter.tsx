@@ -96,7 +96,7 @@ function Facts({ letter }: { letter: DeadLetterDetail }) {
         letter.deaths > 0 && ["Deaths", whole(letter.deaths)],
         letter.group !== "" && [
           "Like it",
-          <a key="like" className="link" href={href(["dead-letters"], { group: letter.group })}>
+          <a key="like" className="link" href={href(["dead-letters"], { queue: letter.queue, group: letter.group })}>
             Same type and error
           </a>,
         ],

@@ -24,9 +24,9 @@ export function OperationBar() {
   const shown = asked.data?.operations.filter((one) => one.state === "running") ?? [];
   useAsk("listOperations", {}, { every: 400, enabled: shown.length > 0 });
   useEffect(() => {
-    const ended = news(asked.data?.operations ?? []);
-    for (const one of ended) (one.state === "failed" ? complain : say)(told(one));
-    if (ended.length) void cache.invalidateQueries();
+    const all = news(asked.data?.operations ?? []);
+    all.forEach(ended);
+    if (all.length) void cache.invalidateQueries();
   }, [asked.data]);
   const stop = useAct("stopOperation", () => null);
   return shown.map((one) => (
@@ -54,6 +54,9 @@ export function OperationBar() {
     </section>
   ));
 }
+
+/** Say what one came to: a failure as a failure, and for as long. */
+export const ended = (operation: Operation): void => (operation.state === "failed" ? complain : say)(told(operation));
 
 /** What an operation came to, in a sentence. */
 export function told({ kind, state, done, skipped, error }: Operation): string {

@@ -20,36 +20,41 @@ export function DeadLetters({ query }: { query: URLSearchParams }) {
   const [intent, setIntent] = useState<Intent | null>(null);
   const groups = useAsk("listDeadLetterGroups", { query: queue ? { queue } : {} }, { every: 3000, keep: true });
   if (!groups.data) return <Unanswered asked={groups} rows={10} />;
-  const chosen = groups.data.groups.find((one) => one.group === group);
+  const { total, grouped } = groups.data;
+  // One in each queue that has some of them.
+  const alike = groups.data.groups.filter((one) => one.group === group);
   const filter: DeadLetterFilter = { ...(queue && { queue }), ...(group && { group }) };
+  const found = group ? alike.reduce((sum, one) => sum + one.count, 0) : total;
   // While those of another queue are shown nothing is offered: the question would have their count.
-  const count = groups.isPlaceholderData ? 0 : group ? (chosen?.count ?? 0) : groups.data.total;
-  if (groups.data.total === 0 && !group) {
-    return (
-      <>
-        <Bar queue={queue} filter={filter} count={0} onIntent={setIntent} />
+  const count = groups.isPlaceholderData ? 0 : found;
+  return (
+    <>
+      <Bar queue={queue} filter={filter} count={count} chosen={alike[0]} onIntent={setIntent} />
+      {total === 0 && !group ? (
         <div className="panel">
           <Empty title="No dead letters">
             Tasks that used up their retries, that were rejected or that cannot be read come here, with the error and
             every attempt. Nothing is dropped silently.
           </Empty>
         </div>
-      </>
-    );
-  }
-  return (
-    <>
-      <Bar queue={queue} filter={filter} count={count} chosen={chosen} onIntent={setIntent} />
-      {!group && <Groups groups={groups.data.groups} queue={queue} total={groups.data.total} onIntent={setIntent} />}
-      {groups.data.total > groups.data.grouped && !group && (
-        <Notice tone="accent">
-          {counted(groups.data.total - groups.data.grouped, "dead letter")} from an older version{" "}
-          {groups.data.total - groups.data.grouped === 1 ? "is" : "are"} in no group. They are in the list below.
-        </Notice>
+      ) : (
+        <>
+          {!group && <Groups groups={groups.data.groups} total={total} onIntent={setIntent} />}
+          {total > grouped && !group && <Ungrouped count={total - grouped} />}
+          <Letters filter={filter} onIntent={setIntent} />
+        </>
       )}
-      <Letters filter={filter} onIntent={setIntent} />
       {intent && <Ask intent={intent} onClose={() => setIntent(null)} />}
     </>
+  );
+}
+
+function Ungrouped({ count }: { count: number }) {
+  return (
+    <Notice tone="accent">
+      {counted(count, "dead letter")} from an older version, or past the thousandth kind of a queue,{" "}
+      {count === 1 ? "is" : "are"} in no group. They are in the list below.
+    </Notice>
   );
 }
 
@@ -67,17 +72,9 @@ function Bar({
   onIntent: (intent: Intent) => void;
 }) {
   const session = useSession();
-  const act = (kind: Kind) =>
-    onIntent({
-      kind,
-      body: { filter },
-      count,
-      what: chosen
-        ? `${chosen.type ?? "unreadable"}: ${chosen.error ?? chosen.reason}`
-        : queue
-          ? `of the queue ${queue}`
-          : "of all queues",
-    });
+  const kept = queue ? `of the queue ${queue}` : "of all queues";
+  const what = chosen && `${chosen.type ?? "unreadable"}: ${chosen.error ?? chosen.reason}`;
+  const act = (kind: Kind) => onIntent({ kind, body: { filter }, count, what: what ? `${what}, ${kept}` : kept });
   return (
     <div className="row wrap letters-bar">
       <QueueSelect queue={queue} onChange={(chosen) => setQuery({ queue: chosen, group: null })} />
@@ -86,11 +83,9 @@ function Bar({
           type="button"
           className="chip chosen"
           onClick={() => setQuery({ group: null })}
-          title="Back to all groups"
+          title="Back to the groups"
         >
-          <span className="cut">
-            {chosen ? `${chosen.type ?? "unreadable"}: ${chosen.error ?? chosen.reason}` : "One group"}
-          </span>
+          <span className="cut">{what ?? "One group"}</span>
           <Icon name="close" size={11} />
         </button>
       )}

@@ -11,19 +11,18 @@ import type { Intent } from "./intent";
 
 export function Groups({
   groups,
-  queue,
   total,
   onIntent,
 }: {
   groups: readonly DeadLetterGroup[];
-  queue: string;
   total: number;
   onIntent: (intent: Intent) => void;
 }) {
   const session = useSession();
   const [all, setAll] = useState(false);
   const shown = all ? groups : groups.slice(0, 6);
-  const to = ({ group }: DeadLetterGroup) => href(["dead-letters"], { queue, group });
+  // What is alike in two queues has the same id in both: a row is that of its queue alone, in its count and in what it does.
+  const to = ({ queue, group }: DeadLetterGroup) => href(["dead-letters"], { queue, group });
   return (
     <Panel
       title="By type and error"
@@ -52,7 +51,7 @@ export function Groups({
           </thead>
           <tbody>
             {shown.map((one) => (
-              <tr key={one.group} className="goes" onClick={goes(to(one))}>
+              <tr key={`${one.queue}/${one.group}`} className="goes" onClick={goes(to(one))}>
                 <td className="number">
                   <strong>{whole(one.count)}</strong>
                 </td>
@@ -74,23 +73,23 @@ export function Groups({
                   </span>
                 </td>
                 <td className="number muted groups-only-wide">
-                  <Ago at={one.first_died_at} />
+                  <Ago at={one.first_died_at} suffix />
                 </td>
                 <td className="number muted groups-only-wide">
-                  <Ago at={one.last_died_at} />
+                  <Ago at={one.last_died_at} suffix />
                 </td>
                 {session.may_change && (
                   <td className="number">
                     <button
                       type="button"
                       className="button small"
-                      aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"}`}
+                      aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"} in ${one.queue}`}
                       onClick={() =>
                         onIntent({
                           kind: "replay",
-                          body: { filter: { group: one.group } },
+                          body: { filter: { queue: one.queue, group: one.group } },
                           count: one.count,
-                          what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}`,
+                          what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}, of the queue ${one.queue}`,
                         })
                       }
                     >

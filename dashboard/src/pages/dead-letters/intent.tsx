@@ -1,7 +1,7 @@
 import { useAct } from "../../api/queries";
 import type { DeadLetterFilter, Operation } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
-import { began, told } from "../../shell/operation-bar";
+import { began, ended } from "../../shell/operation-bar";
 import { ActionDialog } from "../../ui/dialog";
 
 export type Kind = Operation["kind"];
@@ -18,8 +18,8 @@ export interface Intent {
 export function Ask({ intent, onClose }: { intent: Intent; onClose: () => void }) {
   const { kind, body, count, what } = intent;
   const done = (operation: Operation) => {
-    if (operation.state !== "running") return told(operation);
-    began(operation);
+    if (operation.state === "running") began(operation);
+    else ended(operation);
     return null;
   };
   const replay = useAct("replayDeadLetters", done);

@@ -56,6 +56,7 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
           </>
         )}
       </div>
+      {items.length > 0 && <Head choosable={session.may_change} />}
       <ul>
         {items.map((item) => (
           <Letter
@@ -71,6 +72,21 @@ export function Letters({ filter, onIntent }: { filter: DeadLetterFilter; onInte
       )}
       <PagesFoot asked={asked} filtered={Boolean(filter.group)} />
     </section>
+  );
+}
+
+function Head({ choosable }: { choosable: boolean }) {
+  return (
+    <div className={choosable ? "letter letter-head choosable" : "letter letter-head"} aria-hidden="true">
+      <span className="letter-link">
+        <span>Task type</span>
+        <span>Task</span>
+        <span>Error</span>
+        <span>Reason</span>
+        <span>Queue</span>
+        <span className="letter-at">Died</span>
+      </span>
+    </div>
   );
 }
 
@@ -92,7 +108,7 @@ function Letter({ letter, chosen, toggle }: { letter: DeadLetter; chosen: boolea
         <span className="chip letter-reason">{letter.reason}</span>
         <span className="faint letter-queue cut">{letter.queue}</span>
         <span className="numbers muted letter-at">
-          <Ago at={letter.died_at} />
+          <Ago at={letter.died_at} suffix />
         </span>
       </a>
     </li>
