@@ -5,11 +5,11 @@ import {
   MutationCache,
   QueryCache,
   QueryClient,
-  type UseQueryResult,
   useInfiniteQuery,
   useMutation,
   useQuery,
 } from "@tanstack/react-query";
+import { useRef } from "react";
 import { stopped } from "../lib/settings";
 import { useStore } from "../lib/store";
 import { link } from "../live/source";
@@ -48,18 +48,38 @@ function usePace(every: number | undefined): number | false {
   return every === undefined || still || (phase !== "live" && phase !== "asking") ? false : every;
 }
 
+/**
+ * While something that failed is asked again the last answer is still that it failed: else a view that has nothing else to
+ * show would turn into bones and back with each question, and be read out anew.
+ */
+function useLast(error: Error | null, pending: boolean, question: unknown): Error | null {
+  const key = JSON.stringify(question);
+  const last = useRef({ key, error });
+  if (error || !pending || key !== last.current.key) last.current = { key, error };
+  return last.current.error;
+}
+
+export interface Asked<Answer> {
+  data: Answer | undefined;
+  error: Error | null;
+  isPlaceholderData: boolean;
+  refetch: () => unknown;
+}
+
 export function useAsk<N extends Name>(
   name: N,
   asked: Pick<Ask<N>, "at" | "query"> = {},
   { every, enabled = true, keep = false }: { every?: number; enabled?: boolean; keep?: boolean } = {},
-): UseQueryResult<Operations[N]["answer"], Error> {
-  return useQuery({
-    queryKey: [name, asked],
+): Asked<Operations[N]["answer"]> {
+  const queryKey = [name, asked];
+  const { data, error, isPending, isPlaceholderData, refetch } = useQuery<Operations[N]["answer"]>({
+    queryKey,
     queryFn: ({ signal }) => ask(name, { ...asked, signal }),
     refetchInterval: usePace(every),
     enabled,
     ...(keep && { placeholderData: keepPreviousData }),
   });
+  return { data, error: useLast(error, isPending, queryKey), isPlaceholderData, refetch };
 }
 
 type Lists = "listTasks" | "listDeadLetters" | "listAudit";
@@ -70,14 +90,35 @@ export const FOLLOWED = 2;
 /** A list, page after page. */
 export function usePages<N extends Lists>(name: N, query: Operations[N]["query"], every?: number) {
   const pace = usePace(every);
-  return useInfiniteQuery({
-    queryKey: [name, { query }],
+  const queryKey = [name, { query }];
+  const asked = useInfiniteQuery({
+    queryKey,
     queryFn: ({ pageParam, signal }) =>
       ask(name, { query: { ...query, ...(pageParam && { cursor: pageParam }) }, signal }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
     refetchInterval: (asked) => ((asked.state.data?.pages.length ?? 0) <= FOLLOWED ? pace : false),
   });
+  const { data, dataUpdatedAt, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = asked;
+  return {
+    data,
+    dataUpdatedAt,
+    error: useLast(asked.error, asked.isPending, queryKey),
+    /** Why the next page did not come, until one does. Nobody is to ask for it but a user. */
+    stuck: useStuck(asked.isFetchNextPageError ? asked.error : null, data?.pages.length ?? 0, queryKey),
+    hasNextPage,
+    isFetchingNextPage,
+    fetchNextPage,
+    refetch,
+  };
+}
+
+/** The first pages are asked again meanwhile, and what they answer says nothing of the next one. */
+function useStuck(error: Error | null, pages: number, question: unknown): Error | null {
+  const key = `${pages} ${JSON.stringify(question)}`;
+  const stuck = useRef({ key, error });
+  if (error || key !== stuck.current.key) stuck.current = { key, error };
+  return stuck.current.error;
 }
 
 /** Something that changes the server. All that is shown is asked again afterwards. */

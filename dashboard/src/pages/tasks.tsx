@@ -11,6 +11,7 @@ import { PagesFoot, Unanswered } from "../ui/asked";
 import { Ago, Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Rows } from "../ui/rows";
+import { WORKER } from "./commands";
 import { QueueSelect } from "./queue-select";
 
 const EnqueueDialog = lazy(() => import("./enqueue").then((part) => ({ default: part.EnqueueDialog })));
@@ -139,6 +140,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
   const pages = asked.data.pages;
   const items = pages.flatMap((page) => page.items);
   const filtered = Boolean(type || worker);
+  const onward = asked.hasNextPage && !asked.isFetchingNextPage && !asked.stuck;
   return (
     <>
       <HistoryNote history={pages[0]?.history ?? null} />
@@ -150,9 +152,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
           label="Tasks"
           keyOf={(task) => `${task.queue}/${task.id}/${task.attempt}/${task.since}`}
           render={(task) => <Row task={task} state={state} />}
-          onEnd={
-            asked.hasNextPage && !asked.isFetchingNextPage && !filtered ? () => void asked.fetchNextPage() : undefined
-          }
+          onEnd={onward && !filtered ? () => void asked.fetchNextPage() : undefined}
         />
       ) : (
         !asked.hasNextPage && <Nothing state={state} filtered={Boolean(filtered || queue)} />
@@ -272,7 +272,7 @@ function Nothing({ state, filtered }: { state: State; filtered: boolean }) {
       "Every task that was enqueued has started.",
       "buraq enqueue email_notification '{\"user_id\": 1}'",
     ],
-    running: ["Nothing runs", "Start a worker process, if there is none.", "buraq worker"],
+    running: ["Nothing runs", "Start a worker process, if there is none.", WORKER],
     scheduled: [
       "Nothing is scheduled",
       "Delayed tasks and retries wait here for their time.",

@@ -34,15 +34,17 @@ interface Page {
 }
 
 interface Paged {
-  data: { pages: readonly Page[] };
+  data: { pages: readonly Page[] } | undefined;
   dataUpdatedAt: number;
   hasNextPage: boolean;
   isFetchingNextPage: boolean;
+  stuck: Error | null;
   fetchNextPage: () => unknown;
 }
 
 /** Under a list that comes page by page: how much of it is there, and what brings more. */
 export function PagesFoot({ asked, filtered = false }: { asked: Paged; filtered?: boolean }) {
+  if (!asked.data) return null;
   const { pages } = asked.data;
   const found = pages.reduce((sum, page) => sum + page.items.length, 0);
   const looked = pages.reduce((sum, page) => sum + (page.scanned ?? 0), 0);
@@ -53,6 +55,11 @@ export function PagesFoot({ asked, filtered = false }: { asked: Paged; filtered?
   return (
     <div className="panel-foot numbers">
       <span>{`${known}${all}${filtered ? " looked at" : ""}${old}`}</span>
+      {asked.stuck && (
+        <span className="tone-dead toned" role="alert">
+          The next ones did not come: {asked.stuck.message}
+        </span>
+      )}
       {asked.hasNextPage && (
         <button
           type="button"
@@ -60,7 +67,7 @@ export function PagesFoot({ asked, filtered = false }: { asked: Paged; filtered?
           disabled={asked.isFetchingNextPage}
           onClick={() => void asked.fetchNextPage()}
         >
-          {asked.isFetchingNextPage ? "Looking…" : filtered ? "Look further" : "More"}
+          {asked.isFetchingNextPage ? "Looking…" : asked.stuck ? "Try again" : filtered ? "Look further" : "More"}
         </button>
       )}
     </div>
