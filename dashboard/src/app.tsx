@@ -55,11 +55,11 @@ export function App() {
   const route = useRoute();
   if (state.phase === "refused") return <SignInPage />;
   const before = "before" in state && state.before;
+  // Where a view was shown it stays, under whatever is said of an outage: somebody may have begun to write in it.
   return (
     <Shell route={route}>
-      {state.phase === "away" ? (
-        <Away />
-      ) : state.phase === "connecting" && !before ? (
+      {state.phase === "away" && <Away before={before} />}
+      {state.phase === "away" && !before ? null : state.phase === "connecting" && !before ? (
         <Connecting />
       ) : (state.phase === "lost" || state.phase === "given-up") && !before ? (
         <Unreachable link={state} />

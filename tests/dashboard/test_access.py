@@ -68,6 +68,25 @@ def test_with_an_api_key_alone_everybody_reads_and_whoever_signs_in_acts(
     expect(act).to_have_count(0)
 
 
+def test_whoever_signs_in_anew_follows_though_the_one_before_had_stopped(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace
+) -> None:
+    from playwright.sync_api import expect
+
+    tab = open_tab(start_api(API_KEY="0p3n-s3sam3", READ_KEY="l00k-only").url)
+    page = tab.go()
+    pulse = page.locator(".side .pulse")
+    for key in ("l00k-only", "0p3n-s3sam3"):
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.get_by_label("Key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        expect(pulse).to_have_text("Live")
+        page.get_by_role("button", name="Stop following").click()
+        expect(pulse).to_have_text("Stopped")
+        page.get_by_role("button", name="Sign out").click()
+    tab.forgive("401")
+
+
 # Where something can be done, what shows that the view is there, and what can be done.
 ACTIONS = [
     ("queues", "Drained in", "Pause default"),

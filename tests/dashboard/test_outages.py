@@ -64,6 +64,30 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
     tab.forgive("503")
 
 
+def test_what_somebody_writes_outlives_a_server_that_is_away(
+    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh_server: Callable[..., Server]
+) -> None:
+    from playwright.sync_api import expect
+
+    server = fresh_server(aof=True)
+    Buraq(redis_url=server.url).enqueue("charge", {"order": 1})
+    tab = open_tab(start_api(REDIS_URL=server.url).url)
+    page = tab.go("tasks?state=waiting")
+    page.get_by_role("button", name="Enqueue").click()
+    text = page.get_by_role("dialog").get_by_label("Payload")
+    text.fill('{"order": 77}')
+
+    server.kill()
+    expect(page.get_by_text("Redis is away", exact=True)).to_be_visible()
+    expect(text).to_have_value('{"order": 77}')
+    server.start()
+
+    expect(page.locator(".side .pulse")).to_have_text("Live")
+    expect(page.get_by_text("Redis is away", exact=True)).to_have_count(0)
+    expect(text).to_have_value('{"order": 77}')
+    tab.forgive("503")
+
+
 WAITS = ("00:01", "00:02", "00:04", "00:08", "00:08")  # after each of the five tries
 
 

@@ -19,6 +19,8 @@ export const overview = new Store<Overview | null>(null);
 /** The figures of the last minute, the newest last. */
 export const trail = new Store<readonly Overview[]>([]);
 
+let unseen: Overview[] = []; // what came while the tab was hidden
+
 const listeners = new Map<(arrived: Arrival[]) => void, readonly string[]>();
 const frames = new FrameQueue<Arrival>((arrived, dropped) => {
   if (dropped) arrived.unshift({ skipped: dropped });
@@ -27,12 +29,21 @@ const frames = new FrameQueue<Arrival>((arrived, dropped) => {
 
 export const link = new LiveLink({ open, health }, hear);
 
-/** Take new figures, wherever they come from. */
+/** Take new figures, wherever they come from. A hidden tab draws none, and all of them when it is seen again. */
 export function figures(fresh: Overview): void {
   heardTime(fresh.at);
-  overview.set(fresh);
-  const since = Date.parse(fresh.at) - TRAIL_MS;
-  trail.update((old) => [...old.filter((one) => Date.parse(one.at) > since), fresh]);
+  unseen.push(fresh);
+  if (!document.hidden) draw();
+}
+
+function draw(): void {
+  const newest = unseen.at(-1);
+  if (!newest) return;
+  const since = Date.parse(newest.at) - TRAIL_MS;
+  const past = [...trail.get(), ...unseen].filter((one) => Date.parse(one.at) > since);
+  unseen = [];
+  overview.set(newest);
+  trail.set(past);
 }
 
 /** Hear single events of `types`, merged by frame, until the returned function is called. */
@@ -87,10 +98,17 @@ async function health(): Promise<Health> {
   }
 }
 
+/** Follow from here on, also where somebody had stopped it: who reads is another one now. */
+export function renew(): void {
+  stopped.set(false);
+  link.start();
+}
+
 /** Keep the link while the page is seen and not stopped. */
 export function follow(): void {
   let hiding: ReturnType<typeof setTimeout> | undefined;
   const look = () => {
+    if (!document.hidden) draw();
     clearTimeout(hiding);
     const resting = link.state.get().phase === "resting";
     if (stopped.get()) link.rest();

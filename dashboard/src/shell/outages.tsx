@@ -2,7 +2,7 @@ import { type FormEvent, useState } from "react";
 import { ask, ROOT } from "../api/client";
 import { cache } from "../api/queries";
 import { type Link, TRIES } from "../live/link";
-import { link } from "../live/source";
+import { link, renew } from "../live/source";
 import { useSession } from "../session";
 import { Bone, BoneRows, Command } from "../ui/basics";
 import { Dialog } from "../ui/dialog";
@@ -79,15 +79,15 @@ export function Unreachable({ link: state }: { link: Link }) {
   );
 }
 
-/** The API is there and Redis is not. */
-export function Away() {
+/** The API is there and Redis is not; over the view, where one was shown `before`. */
+export function Away({ before }: { before: boolean }) {
   return (
-    <div className="center-page">
+    <div className={before ? "center-page above" : "center-page"}>
       <div className="panel center-card">
         <h1>Redis is away</h1>
         <p>
           The API runs, and the Redis or Valkey server behind it does not answer. While that lasts nobody can enqueue,
-          and nothing can be shown.
+          and nothing can be shown{before && " but what was last known, below"}.
         </p>
         <ul className="stack muted">
           <li>
@@ -113,7 +113,7 @@ function useSignIn(done: () => void) {
     try {
       await ask("signIn", { body: { key } });
       await cache.invalidateQueries();
-      if (link.state.get().phase === "refused") link.start();
+      if (link.state.get().phase === "refused") renew();
       done();
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
@@ -173,7 +173,7 @@ export function SignInPage() {
             <p className="muted">
               {session.why_not ?? "The app that this dashboard is part of does not let you read it."}
             </p>
-            <button type="button" className="button" onClick={() => link.start()}>
+            <button type="button" className="button" onClick={renew}>
               Try again
             </button>
           </>

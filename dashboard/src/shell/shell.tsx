@@ -6,7 +6,7 @@ import { href, type Route } from "../lib/router";
 import { stopped, type Theme, theme } from "../lib/settings";
 import { useSelected, useStore } from "../lib/store";
 import type { Link } from "../live/link";
-import { link, overview } from "../live/source";
+import { link, overview, renew } from "../live/source";
 import { useSession } from "../session";
 import { Segmented } from "../ui/basics";
 import { Icon, type IconName, Mark } from "../ui/icon";
@@ -200,7 +200,7 @@ function Who() {
   const session = useSession();
   const [asking, setAsking] = useState(false);
   const leave = useAct("signOut", () => {
-    link.start();
+    renew();
     return null;
   });
   return (
@@ -209,7 +209,7 @@ function Who() {
       {session.can_sign_in && (
         <button type="button" className="button small" onClick={() => setAsking(true)}>
           <Icon name="key" size={14} />
-          Sign in
+          <span className="who-verb">Sign in</span>
         </button>
       )}
       {session.signed_in && (
@@ -220,7 +220,7 @@ function Who() {
           onClick={() => leave.mutate({})}
         >
           <Icon name="out" size={14} />
-          Sign out
+          <span className="who-verb">Sign out</span>
         </button>
       )}
       {asking && <SignInDialog onClose={() => setAsking(false)} />}
@@ -230,6 +230,6 @@ function Who() {
 
 function whoText({ read_only, may_change, can_sign_in, who }: Session): string {
   if (read_only) return "Read-only";
-  if (may_change) return `You: ${who}`;
+  if (may_change) return `You: ${who === "loopback" ? "this machine" : who}`;
   return can_sign_in ? "Reading" : "Reading only";
 }
