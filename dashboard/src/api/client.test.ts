@@ -61,6 +61,13 @@ describe("an answer", () => {
     await expect(ask("getHealth")).rejects.toMatchObject({ status: 502, message: expect.stringContaining("a proxy") });
   });
 
+  it("that is a page of something else is none", async () => {
+    answers(200, "<!doctype html><title>Vite</title>");
+
+    const said = await ask("getHealth").catch((problem: unknown) => problem);
+    expect(said).toMatchObject({ status: 0, message: expect.stringMatching(/^No answer from the API at http/) });
+  });
+
   it("that does not come is a problem without a status", async () => {
     vi.stubGlobal(
       "fetch",

@@ -60,6 +60,8 @@ export async function ask<N extends Name>(name: N, asked: Ask<N> = {}): Promise<
   });
   const answer = read(await response.text());
   if (!response.ok) throw problem(response.status, answer);
+  // JSON of the API is never a bare text: this is a page, of whatever else stands at that address.
+  if (typeof answer === "string") throw new Problem(0, `No answer from the API at ${ROOT.href}: a page came instead`);
   if (isObject(answer) && typeof answer.at === "string") heardTime(answer.at, began);
   return answer as Operations[N]["answer"]; // what the contract says, which a test on the other side holds
 }
