@@ -4,6 +4,7 @@
 import type { DeadLetter, Event, TaskSummary } from "../api/schema";
 
 export const HELD = 100;
+export const SHOWN = 9; // of a column
 export const COLUMNS = ["pending", "processing", "dead"] as const;
 export type Column = (typeof COLUMNS)[number];
 

@@ -4,13 +4,12 @@ import { useNow } from "../../lib/clock";
 import { age, rate, whole } from "../../lib/format";
 import { href } from "../../lib/router";
 import { useStore } from "../../lib/store";
-import { type Board, type Card, COLUMNS, type Column, column, seated } from "../../live/board";
+import { type Board, type Card, COLUMNS, type Column, column, SHOWN, seated } from "../../live/board";
 import { overview } from "../../live/source";
 import { Bone } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
 import { A_SECOND, useBoard } from "./use-board";
 
-const SHOWN = 9; // cards of a column
 const MOVE_MS = 420;
 const MOST_MOVES = 45; // more at once is no movement that anybody could follow
 
@@ -41,7 +40,7 @@ const HEADS: Record<
   },
 };
 
-/** Tasks on their way. The counts are the server's; the cards are some of the newest. */
+/** Tasks on their way. The counts are the server's; the cards are some of them. */
 export function Columns() {
   const board = useBoard();
   const now = useStore(overview);
@@ -56,7 +55,7 @@ export function Columns() {
       </div>
       <p className="flow-note">
         {now && now.totals.rates.enqueued > A_SECOND
-          ? `Some of the newest: at most ${A_SECOND} new cards a second, of ${rate(now.totals.rates.enqueued)} tasks; each stays for half a second at least.`
+          ? `A sample: at most ${A_SECOND} new cards a second, of ${rate(now.totals.rates.enqueued)} tasks; each stays for half a second at least.`
           : "Some of each, as they move."}
       </p>
     </section>
@@ -102,14 +101,16 @@ function useSeats(name: Column, board: Board | null): (Card | null)[] | null {
   }, [board, name]);
 }
 
-function TaskCard({ card, tone }: { card: Card; tone: string }) {
+export function TaskCard({ card, tone }: { card: Card; tone: string }) {
   const to = card.deadLetter
     ? href(["dead-letters", card.deadLetter])
     : href(["tasks", card.id], { queue: card.queue });
   const left = card.left?.how;
+  // It has gone on, and is seen here a moment longer: a count of none above it is no contradiction.
+  const behind = !left && card.later.length > 0;
   return (
     <a
-      className={`card tone-${left === "completed" ? "completed" : left ? "failed" : tone}${left ? " leaving" : ""}`}
+      className={`card tone-${left === "completed" ? "completed" : left ? "failed" : tone}${left || behind ? " leaving" : ""}`}
       href={to}
     >
       <span className="card-line">
@@ -119,6 +120,8 @@ function TaskCard({ card, tone }: { card: Card; tone: string }) {
             <Icon name={left === "completed" ? "check" : "retry"} size={13} />
             <span className="unseen">{left}</span>
           </span>
+        ) : behind ? (
+          <span className="card-age">moving on</span>
         ) : (
           <CardAge since={card.since} />
         )}

@@ -1,6 +1,6 @@
 import { act, renderHook } from "@testing-library/react";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { column } from "../../live/board";
+import { column, SHOWN } from "../../live/board";
 import { link } from "../../live/source";
 import { useBoard } from "./use-board";
 
@@ -34,4 +34,17 @@ it("without a stream the lists are asked again and again, so no card stands wher
   unmount();
   await pass(60_000);
   expect(lists.mock.calls.length).toBe(6);
+});
+
+it("as many cards are asked for as a column has room for, and a hidden tab moves none", async () => {
+  const lists = vi.fn(async (_: URL) => new Response('{"items":[]}'));
+  vi.stubGlobal("fetch", lists);
+  vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+  link.state.set({ phase: "asking" });
+  const { unmount } = renderHook(() => useBoard());
+
+  await act(() => vi.advanceTimersByTimeAsync(60_000));
+
+  expect(lists.mock.calls.map(([url]) => url.searchParams.get("limit"))).toEqual(Array(3).fill(String(SHOWN)));
+  unmount();
 });

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import { ask } from "../../api/client";
 import { now } from "../../lib/clock";
-import { Admission, advance, type Board, EMPTY, seed, settled } from "../../live/board";
+import { Admission, advance, type Board, EMPTY, SHOWN, seed, settled } from "../../live/board";
 import { type Arrival, link, listen } from "../../live/source";
 
 const TYPES = ["Pending", "Processing", "Completed", "Failed", "DLQ"];
@@ -77,9 +77,9 @@ class Follower {
     this.#asked = performance.now();
     try {
       const [waiting, running, dead] = await Promise.all([
-        ask("listTasks", { query: { state: "waiting", limit: 5 }, signal }),
-        ask("listTasks", { query: { state: "running", limit: 6 }, signal }),
-        ask("listDeadLetters", { query: { limit: 10 }, signal }),
+        ask("listTasks", { query: { state: "waiting", limit: SHOWN }, signal }),
+        ask("listTasks", { query: { state: "running", limit: SHOWN }, signal }),
+        ask("listDeadLetters", { query: { limit: SHOWN }, signal }),
       ]);
       this.#board = seed(waiting.items, running.items, dead.items);
     } catch {
@@ -93,6 +93,7 @@ class Follower {
 
   /** Without a stream the lists alone move the board. While the connection is away it stands still, as figures do. */
   #tick(): void {
+    if (document.hidden) return; // there is nobody to see it
     const { phase } = link.state.get();
     if (phase === "live") this.#put(settled(this.#board, now()));
     else if (phase === "asking" && performance.now() - this.#asked >= RESEED_MS) void this.#seed();
