@@ -22,7 +22,7 @@ export function Latency({ stats, span }: { stats: Statistics; span: "run_ms" | "
   return (
     <div className="chart-body">
       <Readout
-        when={at === null ? `last ${stats.window}, log scale` : stepTime(stats, at)}
+        when={at === null ? "log scale" : stepTime(stats, at)}
         values={LINES.map(([name, label, tone]) => ({ label, tone, value: show(value(name)) }))}
       />
       <Plot

@@ -19,6 +19,7 @@ export function Charts({ queue, compact = false }: { queue?: string; compact?: b
     { every: window === "hour" ? 5000 : 30_000, keep: true },
   );
   const stats = asked.data;
+  const past = <span className="faint">in the last {window}</span>;
   const choose = (
     <Segmented<Window>
       label="How far back"
@@ -32,12 +33,13 @@ export function Charts({ queue, compact = false }: { queue?: string; compact?: b
   );
   return (
     <div className={compact ? "charts" : "charts side-by-side"}>
-      <Panel title="Throughput" kind="chart" right={choose}>
+      <Panel title="Throughput" kind="chart" aside={past} right={choose}>
         {stats ? <Throughput stats={stats} /> : <Unanswered asked={asked} rows={4} height={44} inside />}
       </Panel>
       <Panel
         title="Latency"
         kind="chart"
+        aside={past}
         right={
           <Segmented<"run_ms" | "wait_ms">
             label="Which time"

@@ -9,6 +9,13 @@ export function times(stats: Statistics): number[] {
   return stats.counts.completed.map((_, step) => start + step * stats.step_s);
 }
 
+/**
+ * Values for a line that ends where the last full step does: of the one that is still filling it would fall, as if less
+ * had happened.
+ */
+export const full = (values: readonly number[]): number[] =>
+  values.map((value, step) => (step === values.length - 1 ? (values[step - 1] ?? value) : value));
+
 export function stepName(stats: Statistics): string {
   return stats.step_s === 60 ? "a minute" : `${stats.step_s / 60} minutes`;
 }

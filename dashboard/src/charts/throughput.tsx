@@ -4,7 +4,7 @@ import type { Statistics } from "../api/schema";
 import { short, whole } from "../lib/format";
 import { Plot } from "./plot";
 import { Readout } from "./readout";
-import { axes, stepName, stepTime, times } from "./series";
+import { axes, full, stepName, stepTime, times } from "./series";
 
 const PARTS = [
   ["completed", "Completed", "bar-completed"],
@@ -19,7 +19,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
     const two = completed.map((value, step) => value + (retried[step] ?? 0));
     const all = two.map((value, step) => value + (dead[step] ?? 0));
     // Painted over each other: the highest stack first.
-    return [times(stats), all, two, completed, enqueued];
+    return [times(stats), all, two, completed, full(enqueued)];
   }, [stats, completed, retried, dead, enqueued]);
   const build = useCallback((colour: (name: string) => string) => options(colour), []);
   const last = completed.length - 1;
@@ -29,9 +29,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
     <div className="chart-body">
       <Readout
         when={
-          at === null
-            ? `in the last ${stats.window}, a bar ${stepName(stats)}`
-            : `${stepTime(stats, step)}${step === last ? ", not full yet" : ""}`
+          at === null ? `a bar ${stepName(stats)}` : `${stepTime(stats, step)}${step === last ? ", not full yet" : ""}`
         }
         values={[
           ...PARTS.map(([name, label, tone]) => ({

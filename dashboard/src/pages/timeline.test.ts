@@ -75,3 +75,11 @@ it("what is not known leaves no hole: times that are missing are left out", () =
 
   expect(told(life)).toEqual(["Attempt 1 failed", "Given up"]);
 });
+
+it("that it was enqueued does not look like a failure", () => {
+  const life = { ...LIFE, state: "dead" as const, attempts: [attempt(1, "failed", 1, 5)] };
+  const tones = new Map(steps(life).map((step) => [step.text, step.tone]));
+
+  expect(tones.get("Enqueued")).toBe("accent");
+  expect(tones.get("Attempt 1 failed")).toBe("failed");
+});

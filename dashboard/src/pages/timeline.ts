@@ -30,7 +30,7 @@ export function steps({ state, created_at, since, due_at, attempts, attempts_lef
     found.push({ ...step, ...(gap && { gap }) });
     if (at !== null) end = at;
   };
-  if (created_at) add({ key: "created", at: created_at, text: "Enqueued", tone: "waiting" }, "");
+  if (created_at) add({ key: "created", at: created_at, text: "Enqueued", tone: "accent" }, "");
   if (attempts_left_out)
     add(
       { key: "older", at: null, text: `${attempts_left_out} attempts that are no longer kept`, tone: "cancelled" },
@@ -53,7 +53,7 @@ export function steps({ state, created_at, since, due_at, attempts, attempts_lef
   }
   if (state === "scheduled") add({ key: "due", at: due_at, text: "Due", tone: "scheduled" }, "until then");
   else if (state === "waiting" && attempts.length)
-    add({ key: "waits", at: since, text: "Waits again", tone: "waiting" }, "later");
+    add({ key: "waits", at: since, text: "Waits again", tone: "accent" }, "later");
   else if (state === "dead") add({ key: "dead", at: since, text: "Given up", tone: "dead" }, "later");
   else if (state === "cancelled") add({ key: "cancelled", at: since, text: "Cancelled", tone: "cancelled" }, "later");
   return found;
