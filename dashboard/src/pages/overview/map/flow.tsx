@@ -1,24 +1,44 @@
 import "@xyflow/react/dist/base.css";
 import "./map.css";
-import { BaseEdge, type Edge, type EdgeProps, getBezierPath, type NodeTypes, Position, ReactFlow } from "@xyflow/react";
-import { memo, useMemo } from "react";
+import {
+  BaseEdge,
+  Controls,
+  type Edge,
+  type EdgeProps,
+  getBezierPath,
+  type NodeTypes,
+  Position,
+  ReactFlow,
+  type ReactFlowInstance,
+} from "@xyflow/react";
+import { type FocusEvent, memo, useMemo, useRef } from "react";
 import type { Overview } from "../../../api/schema";
-import { type Group, pace, places, WIDTHS, wires } from "./layout";
+import { type Group, type Line, lined, pace, places, WIDTHS, wires } from "./layout";
 import { type MapNode, ProducersNode, QueueNode, SinkNode, WorkerNode } from "./nodes";
 
 type MapEdge = Edge<{ pace: number; tone: string }, "wire">;
 
 const PADDING = 14;
+const FIT = { padding: `${PADDING}px`, maxZoom: 1.15 } as const;
+// A finger scrolls the page and its browser zooms it; neither is to be caught by the map.
+const FINE = matchMedia("(pointer: fine)").matches;
 const NODES: NodeTypes = { producers: ProducersNode, queue: QueueNode, worker: WorkerNode, sink: SinkNode };
 const EDGES = { wire: memo(WireEdge) };
 
 export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
-  const names = now.queues.map((queue) => queue.name).join();
+  const flow = useRef<ReactFlowInstance<MapNode, MapEdge>>(null);
+  const lines = useMemo(() => lined(now.queues), [now.queues]);
+  const names = lines.map((line) => line.id).join();
   const ids = groups.map((group) => group.id).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: places change with the names, not with each figure
-  const layout = useMemo(() => places(now.queues, groups), [names, ids]);
-  const nodes = useMemo(() => nodesOf(now, groups, layout.places), [now, groups, layout]);
-  const edges = useMemo(() => edgesOf(now, groups), [now, groups]);
+  const layout = useMemo(() => places(lines, groups), [names, ids]);
+  const nodes = useMemo(() => nodesOf(now, lines, groups, layout.places), [now, lines, groups, layout]);
+  const edges = useMemo(() => edgesOf(now, lines, groups), [now, lines, groups]);
+  // What a key has reached is brought into sight, wherever the map was moved to.
+  const reveal = ({ currentTarget, target }: FocusEvent) => {
+    const seen = holds(currentTarget.getBoundingClientRect(), target.getBoundingClientRect());
+    if (!seen && target.matches(":focus-visible")) void flow.current?.fitView(FIT);
+  };
   return (
     <div className="map-scroll">
       <div className="map-flow" style={{ height: layout.height + 2 * PADDING, minWidth: layout.width + 2 * PADDING }}>
@@ -28,27 +48,48 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
           edges={edges}
           nodeTypes={NODES}
           edgeTypes={EDGES}
+          onInit={(made) => {
+            flow.current = made;
+          }}
+          onFocus={reveal}
           fitView
-          fitViewOptions={{ padding: `${PADDING}px`, maxZoom: 1.15 }}
-          maxZoom={1.15}
+          fitViewOptions={FIT}
+          minZoom={0.3}
+          maxZoom={2}
           nodesDraggable={false}
           nodesConnectable={false}
           nodesFocusable={false}
           edgesFocusable={false}
           elementsSelectable={false}
-          panOnDrag={false}
+          panOnDrag={FINE}
           zoomOnScroll={false}
-          zoomOnPinch={false}
+          zoomOnPinch={FINE}
           zoomOnDoubleClick={false}
           preventScrolling={false}
+          // No key is the map's: Space would no longer scroll the page.
+          panActivationKeyCode={null}
+          selectionKeyCode={null}
+          multiSelectionKeyCode={null}
+          zoomActivationKeyCode={null}
+          deleteKeyCode={null}
           proOptions={{ hideAttribution: true }}
-        />
+        >
+          {FINE && <Controls showInteractive={false} fitViewOptions={FIT} aria-label="The map's controls" />}
+        </ReactFlow>
       </div>
     </div>
   );
 }
 
-function nodesOf(now: Overview, groups: readonly Group[], found: ReturnType<typeof places>["places"]): MapNode[] {
+const holds = (box: DOMRect, part: DOMRect): boolean =>
+  part.left >= box.left && part.right <= box.right && part.top >= box.top && part.bottom <= box.bottom;
+
+function nodesOf(
+  now: Overview,
+  lines: readonly Line[],
+  groups: readonly Group[],
+  found: ReturnType<typeof places>["places"],
+): MapNode[] {
   const at = new Map(found.map((place) => [place.id, { x: place.x, y: place.y }]));
   const position = (id: string) => at.get(id) ?? { x: 0, y: 0 };
   const sides = { sourcePosition: Position.Right, targetPosition: Position.Left };
@@ -61,9 +102,9 @@ function nodesOf(now: Overview, groups: readonly Group[], found: ReturnType<type
       width: WIDTHS.producers,
       ...sides,
     },
-    ...now.queues.map((queue): MapNode => {
-      const id = `queue:${queue.name}`;
-      return { id, type: "queue", position: position(id), data: { queue }, width: WIDTHS.queue, ...sides };
+    ...lines.map((line): MapNode => {
+      const id = `queue:${line.id}`;
+      return { id, type: "queue", position: position(id), data: { line }, width: WIDTHS.queue, ...sides };
     }),
     ...groups.map((group): MapNode => {
       const id = `worker:${group.id}`;
@@ -83,8 +124,8 @@ function nodesOf(now: Overview, groups: readonly Group[], found: ReturnType<type
   ];
 }
 
-function edgesOf(now: Overview, groups: readonly Group[]): MapEdge[] {
-  return wires(now, groups).map((wire) => ({
+function edgesOf(now: Overview, lines: readonly Line[], groups: readonly Group[]): MapEdge[] {
+  return wires(now, lines, groups).map((wire) => ({
     id: wire.id,
     type: "wire",
     source: wire.from,

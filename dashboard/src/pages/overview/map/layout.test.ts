@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Overview, Queue, Worker } from "../../../api/schema";
-import { grouped, pace, places, ROOM, wires } from "./layout";
+import { grouped, LINES, lined, OTHERS, pace, places, ROOM, wires } from "./layout";
 
 const queue = (name: string): Queue => ({
   name,
@@ -69,9 +69,34 @@ describe("worker processes", () => {
   });
 });
 
+describe("queues", () => {
+  const named = (count: number) => Array.from({ length: count }, (_, n) => queue(`q${String(n).padStart(2, "0")}`));
+
+  it("are shown one by one while there is room", () => {
+    expect(lined(named(LINES)).map((line) => [line.id, line.queues.length])).toEqual(
+      named(LINES).map(({ name }) => [name, 1]),
+    );
+  });
+
+  it("beyond that the last node stands for all others, with what goes through them", () => {
+    const queues = named(LINES + 3);
+    const lines = lined(queues);
+
+    expect([lines.length, lines.at(-1)?.id, lines.at(-1)?.queues.length]).toEqual([LINES, OTHERS, 4]);
+    const found = new Map(
+      wires(overview(queues), lines, grouped([worker("a", { queues: ["q00", "q14"] })])).map((wire) => [
+        wire.id,
+        wire.rate,
+      ]),
+    );
+    expect(found.get(`in:${OTHERS}`)).toBe(20);
+    expect([found.get(`${OTHERS}>a`), found.has("q01>a")]).toEqual([3, false]);
+  });
+});
+
 describe("wires", () => {
   const at = (now: Overview, groups = grouped([worker("a")])) =>
-    new Map(wires(now, groups).map((wire) => [wire.id, wire.rate]));
+    new Map(wires(now, lined(now.queues), groups).map((wire) => [wire.id, wire.rate]));
 
   it("join each queue to the workers that read it, and no others", () => {
     const found = at(overview([queue("default"), queue("mail")]));
@@ -100,7 +125,7 @@ describe("wires", () => {
 
 it("no two nodes of a column touch, and the columns are centred", () => {
   const { places: found, height } = places(
-    [queue("default"), queue("mail")],
+    lined([queue("default"), queue("mail")]),
     grouped([worker("a"), worker("b"), worker("c")]),
   );
   const column = found.filter((place) => place.id.startsWith("worker:")).map((place) => place.y);

@@ -4,6 +4,14 @@
 import type { Overview, Queue, Worker } from "../../../api/schema";
 
 export const ROOM = 9; // worker processes that are shown one by one; beyond that each host is one node
+export const LINES = 12; // queues that are; beyond that the last node stands for all others
+export const OTHERS = ""; // its id: no queue has that name
+
+export interface Line {
+  id: string;
+  /** One queue, or all that have no node of their own. */
+  queues: Queue[];
+}
 
 export interface Group {
   id: string;
@@ -46,14 +54,24 @@ export function grouped(workers: readonly Worker[]): Group[] {
 export const sum = (group: Group, read: (worker: Worker) => number | null | undefined): number =>
   group.workers.reduce((all, worker) => all + (read(worker) ?? 0), 0);
 
+/** Queues as they are shown, in the order of the API: by their names, so that none moves while figures change. */
+export function lined(queues: readonly Queue[]): Line[] {
+  const alone = queues.length <= LINES ? queues : queues.slice(0, LINES - 1);
+  const lines = alone.map((queue): Line => ({ id: queue.name, queues: [queue] }));
+  return alone.length === queues.length ? lines : [...lines, { id: OTHERS, queues: queues.slice(LINES - 1) }];
+}
+
+export const total = ({ queues }: Line, read: (queue: Queue) => number): number =>
+  queues.reduce((all, queue) => all + read(queue), 0);
+
 /** Where each node stands: each column is centred on the tallest. */
 export function places(
-  queues: readonly Queue[],
+  lines: readonly Line[],
   groups: readonly Group[],
 ): { places: Place[]; height: number; width: number } {
   const columns: [string[], number][] = [
     [["producers"], HEIGHTS.producers],
-    [queues.map((queue) => `queue:${queue.name}`), HEIGHTS.queue],
+    [lines.map((line) => `queue:${line.id}`), HEIGHTS.queue],
     [groups.map((group) => `worker:${group.id}`), HEIGHTS.worker],
     [["sink:completed", "sink:scheduled", "sink:dead"], HEIGHTS.sink],
   ];
@@ -66,30 +84,33 @@ export function places(
   return { places: found, height, width: COLUMNS[3] + WIDTHS.sink };
 }
 
-export function wires({ queues, totals }: Overview, groups: readonly Group[]): Wire[] {
-  const found: Wire[] = queues.map((queue) => ({
-    id: `in:${queue.name}`,
+export function wires({ totals }: Overview, lines: readonly Line[], groups: readonly Group[]): Wire[] {
+  const found: Wire[] = lines.map((line) => ({
+    id: `in:${line.id}`,
     from: "producers",
-    to: `queue:${queue.name}`,
-    rate: queue.rates.enqueued,
+    to: `queue:${line.id}`,
+    rate: total(line, (queue) => queue.rates.enqueued),
     tone: "accent",
   }));
   for (const group of groups) {
     const node = `worker:${group.id}`;
     const alive = group.workers.filter((worker) => worker.status !== "lost");
-    for (const queue of queues) {
-      if (!alive.some((worker) => worker.queues.includes(queue.name))) continue;
+    for (const line of lines) {
+      const read = line.queues.filter(({ name }) => alive.some((worker) => worker.queues.includes(name)));
+      if (read.length === 0) continue;
       // How much of a queue goes to which process nobody counts: this says only whether, and about how fast.
       const mine = sum(
         { ...group, workers: alive },
         (worker) => (worker.rates?.completed ?? 0) + (worker.rates?.retried ?? 0),
       );
-      const out = queue.rates.completed + queue.rates.retried + queue.rates.dead;
+      const out = total({ ...line, queues: read }, ({ paused, rates }) =>
+        paused ? 0 : rates.completed + rates.retried + rates.dead,
+      );
       found.push({
-        id: `${queue.name}>${group.id}`,
-        from: `queue:${queue.name}`,
+        id: `${line.id}>${group.id}`,
+        from: `queue:${line.id}`,
         to: node,
-        rate: queue.paused ? 0 : Math.min(mine, out),
+        rate: Math.min(mine, out),
         tone: "accent",
       });
     }

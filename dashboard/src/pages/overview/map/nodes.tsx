@@ -1,14 +1,14 @@
 import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
 import { memo } from "react";
-import type { Queue, Totals } from "../../../api/schema";
+import type { Totals } from "../../../api/schema";
 import { age, bytes, rate, short, shortId, span, whole } from "../../../lib/format";
 import { href } from "../../../lib/router";
 import { Ago, Meter } from "../../../ui/basics";
 import { Icon } from "../../../ui/icon";
-import { type Group, sum } from "./layout";
+import { type Group, type Line, sum, total } from "./layout";
 
 type Producers = Node<{ rate: number }, "producers">;
-type Lined = Node<{ queue: Queue }, "queue">;
+type Lined = Node<{ line: Line }, "queue">;
 type Working = Node<{ group: Group }, "worker">;
 type Sink = Node<{ sink: "completed" | "scheduled" | "dead"; totals: Totals }, "sink">;
 export type MapNode = Producers | Lined | Working | Sink;
@@ -36,21 +36,25 @@ export const ProducersNode = memo(function ProducersNode({ data }: NodeProps<Pro
   );
 });
 
-export const QueueNode = memo(function QueueNode({ data: { queue } }: NodeProps<Lined>) {
+export const QueueNode = memo(function QueueNode({ data: { line } }: NodeProps<Lined>) {
+  const alone = line.queues.length === 1;
+  const paused = line.queues.filter((queue) => queue.paused).length;
+  const waiting = total(line, (queue) => queue.waiting);
+  const oldest = Math.max(...line.queues.map((queue) => queue.oldest_ms ?? -1));
   return (
-    <a className={queue.paused ? "node paused" : "node"} href={href(["queues", queue.name])}>
+    <a className={paused ? "node paused" : "node"} href={alone ? href(["queues", line.id]) : href(["queues"])}>
       <Ends />
       <span className="node-title">
-        <Icon name={queue.paused ? "pause" : "queues"} size={14} />
-        <span className="cut">{queue.name}</span>
-        {queue.paused && <span className="chip tone tone-waiting">paused</span>}
+        <Icon name={paused && alone ? "pause" : "queues"} size={14} />
+        <span className="cut">{alone ? line.id : `${whole(line.queues.length)} other queues`}</span>
+        {paused > 0 && <span className="chip tone tone-waiting">{alone ? "paused" : `${paused} paused`}</span>}
       </span>
       <span className="node-big numbers">
-        {queue.waiting < 100_000 ? whole(queue.waiting) : short(queue.waiting)} <small>waiting</small>
+        {waiting < 100_000 ? whole(waiting) : short(waiting)} <small>waiting</small>
       </span>
       <span className="node-line faint numbers">
-        <span>{whole(queue.running)} running</span>
-        <span>{queue.oldest_ms === null ? "" : `oldest ${age(queue.oldest_ms)}`}</span>
+        <span>{whole(total(line, (queue) => queue.running))} running</span>
+        <span>{oldest < 0 ? "" : `oldest ${age(oldest)}`}</span>
       </span>
     </a>
   );
@@ -105,7 +109,9 @@ export const WorkerNode = memo(function WorkerNode({ data: { group } }: NodeProp
           </span>
           <span className="node-line faint numbers">
             <span>{bytes(sum(group, (worker) => worker.memory_bytes))}</span>
-            <span className={lag > 100 ? "tone-failed toned" : ""}>lag {span(lag)}</span>
+            <span className={lag > 100 ? "tone-failed toned" : ""} title="Hub lag: the worst of the last minute">
+              worst lag {span(lag)}
+            </span>
           </span>
         </>
       )}
