@@ -13,9 +13,10 @@ from tests.sweeper import folder
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
 
+WIDE: "ViewportSize" = {"width": 1440, "height": 900}
 PHONE: "ViewportSize" = {"width": 390, "height": 844}
-BARRIERS = """async (rules) => {
-  const options = { resultTypes: ["violations"], preload: false, runOnly: rules ?? undefined };
+BARRIERS = """async () => {
+  const options = { resultTypes: ["violations"], preload: false };
   const { violations } = await axe.run(document, options);
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, any, all }) => `${id}: ${html.slice(0, 160)} ${(any[0] ?? all[0])?.message ?? ""}`));
@@ -77,7 +78,7 @@ class Tab:
         self._forgiven: list[str] = []
         self.asked: list[str] = []  # the address of each request
         # What moves has no fixed place and what fades in no contrast; both are tested where they are decided.
-        options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options}
+        options = {"viewport": WIDE, "reduced_motion": "reduce", **options}
         self.context = chromium.browser.new_context(**options)
         self.context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self.context.new_page()
@@ -105,10 +106,10 @@ class Tab:
         self.page.goto(f"{self.site}/#/{view}")
         return self.page
 
-    def barriers(self, rules: list[str] | None = None) -> list[str]:
-        """What axe finds in the view between it and some of its readers; by these rules, or by all."""
+    def barriers(self) -> list[str]:
+        """What axe finds in the view between it and some of its readers."""
         self.page.evaluate(self._axe)
-        found: list[str] = self.page.evaluate(BARRIERS, rules)
+        found: list[str] = self.page.evaluate(BARRIERS)
         return found
 
     def forgive(self, pattern: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -65,6 +66,37 @@ def test_a_task_moves_through_the_columns(
     queue.enqueue("ship", {"order": 7}, id="ship-7", max_retries=0)
     expect(card(page, "Dead letters", "ship-7")).to_contain_text("the warehouse does not answer")
     eventually(lambda: figure(page, "Dead letters") == "1")
+
+
+GLIDES = """
+  globalThis.glides = [];
+  const look = () => {
+    for (const card of document.querySelectorAll("[data-card]"))
+      for (const move of card.getAnimations())
+        glides.push(`${card.dataset.card} ${move.effect.getKeyframes()[0].transform}`);
+    requestAnimationFrame(look);
+  };
+  look();
+"""
+
+
+def test_a_card_glides_from_where_it_was_to_where_it_is(
+    open_tab: OpenTab, start_api: StartApi, start_worker: StartWorker, queue: Buraq, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    tab = open_tab(start_api().url, reduced_motion="no-preference")
+    tab.page.add_init_script(GLIDES)
+    queue.enqueue("hold", {"gate": "one"}, id="held-1")
+    page = live(tab)
+    pending = card(page, "Pending", "held-1")
+    expect(pending).to_be_visible()
+    start_worker()
+
+    expect(card(page, "Processing", "held-1")).to_be_visible()
+    from_the_left = re.compile(r"held-1 translate\(-\d{3}")  # where the column is that it was in
+    eventually(lambda: any(map(from_the_left.match, page.evaluate("glides"))))
+    redis.rpush("one", "open")
 
 
 VANISHED = """
