@@ -48,7 +48,9 @@ def test_a_group_acts_on_those_of_its_own_queue_alone(
     dialog.get_by_role("button", name="Retry 2").click()
     eventually(lambda: kept(redis) == (0, 4))
 
-    groups.get_by_role("row").filter(has_text="the bank").get_by_role("link", name="charge").click()
+    left = groups.get_by_role("row").filter(has_text="the bank")
+    expect(left).to_have_count(1)
+    left.get_by_role("link", name="charge").click()
     expect(page.get_by_role("combobox", name="Queue")).to_have_value("mail")
     page.get_by_role("button", name="Delete all 3", exact=True).click()
     page.get_by_role("dialog", name="Delete 3 dead letters for good?").get_by_role("button", name="Delete 3").click()
