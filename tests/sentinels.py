@@ -1,5 +1,6 @@
 """Three sentinels that watch a primary with two replicas, and replace it within about three seconds."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -140,6 +141,16 @@ class Sentinels(Fleet):
         with self.sentinels[0].client() as client:
             client.execute_command("SENTINEL FAILOVER", NAME)
         return self.replaced(old)
+
+    def restart(self, number: int = signal.SIGKILL) -> Server:
+        """End all servers and sentinels by a signal, start them with what their files have kept, and return the primary
+        on which they agree.
+        """
+        for server in self.servers:
+            server.stop(number)
+        start_together(self.data)
+        start_together(self.sentinels)
+        return self.agree()
 
     def replaced(self, old: Server) -> Server:
         """Wait until the sentinels agree on another primary than the old one; return it."""
