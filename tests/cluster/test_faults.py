@@ -13,6 +13,9 @@ from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
 
+# No replica is to take over from a master that has only stood still: what it had not got would be lost.
+PATIENT = ("--cluster-node-timeout", "15000")
+
 
 @pytest.fixture
 def redis():
@@ -87,7 +90,7 @@ def test_what_a_replica_had_is_run_when_a_master_is_replaced_under_load(group, f
         fault, what = "F23", "SIGKILL of a master of a cluster, DURABILITY=replica:1"
     else:
         fault, what = "F23b", "a master of a cluster changes places with its replica, DURABILITY=replica:1"
-    all_ran(fault, what, cluster, workers, load.stop(), pids, kills=change == "killed")
+    all_ran(fault, what, cluster, workers, load.stop(), pids, kills=int(change == "killed"))
 
 
 @pytest.mark.parametrize("how", ["key by key", "at once"])
@@ -98,7 +101,7 @@ def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(
     all_ran,
     how,
 ):
-    cluster = fresh(Cluster, replicas=0, aof=False)
+    cluster = fresh(Cluster, aof=False, options=PATIENT)
     workers, queue = start(cluster, group)
     pids = workers.workers()
     load = Load(queue)
@@ -116,7 +119,7 @@ def test_nothing_is_lost_and_nothing_runs_twice_when_slots_move_under_load(
 
 
 def test_a_worker_that_is_idle_follows_a_shard_that_moves(group, ledger, fresh):  # noqa: F811
-    cluster = fresh(Cluster, replicas=0, aof=False)
+    cluster = fresh(Cluster, aof=False, options=PATIENT)
     workers, queue = start(cluster, group)
     for shard in queue.backend.shards:
         base = shard.names.base
@@ -129,7 +132,7 @@ def test_a_worker_that_is_idle_follows_a_shard_that_moves(group, ledger, fresh):
 
 
 def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, fresh, all_ran):  # noqa: F811
-    cluster = fresh(Cluster, replicas=0)
+    cluster = fresh(Cluster, options=PATIENT)
     workers, queue = start(cluster, group)
     pids = workers.workers()
     load = Load(queue)
@@ -138,7 +141,8 @@ def test_after_a_restart_of_all_nodes_all_that_was_accepted_is_run(group, fresh,
     cluster.restart()
 
     load.goes_on()
-    all_ran("F25", "all nodes of a cluster, which have AOFs, are started again", cluster, workers, load.stop(), pids)
+    what = "SIGKILL of all six nodes of a cluster, which have AOFs; then they are started again"
+    all_ran("F25", what, cluster, workers, load.stop(), pids, kills=len(cluster.nodes))
 
 
 def test_tasks_of_a_killed_process_run_again_on_all_shards(group, ledger, fresh):  # noqa: F811
