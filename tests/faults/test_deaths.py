@@ -103,8 +103,9 @@ def test_a_task_that_kills_its_process_is_buried_and_all_the_others_complete(gro
 
 
 def test_the_arbiter_is_killed_and_its_workers_drain_and_leave(group, queue, ledger, conclude):
-    workers = group(processes=2, concurrency=10).consuming()
-    tasks = {queue.enqueue("nap", {"seconds": 2}).id for _ in range(10)}
+    many = size(10, 1 / 20)
+    workers = group(processes=2, concurrency=many).consuming()
+    tasks = naps(queue, [2] * many)
     eventually(lambda: ledger.starts().keys() == tasks or None)
     os.kill(workers.process.pid, signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.conftest import naps
 from tests.faults.results import promised, size
 from tests.servers import eventually
 
@@ -33,7 +34,7 @@ def test_each_loop_breaks_and_its_process_is_replaced_within_ten_seconds(group, 
 def test_a_lease_thread_that_ends_takes_its_process_with_it(group, queue, ledger, conclude):
     workers = group(processes=1, concurrency=10, fail_points=True).consuming()
     before = workers.workers()
-    tasks = {queue.enqueue("nap", {"seconds": 0.1}).id for _ in range(50)}
+    tasks = naps(queue, [0.1] * size(50, 1 / 20))
     workers.plant("before renewing", "raise")
     eventually(lambda: not set(before) & set(workers.workers()) or None, REPLACED + 5)
     conclude("F19b", "an error inside the lease thread", tasks)

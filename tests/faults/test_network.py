@@ -3,7 +3,7 @@
 import pytest
 
 from buraq import Buraq
-from tests.faults.conftest import nothing_left
+from tests.faults.conftest import naps, nothing_left
 from tests.faults.results import SEED, size
 from tests.proxy import Proxy
 from tests.servers import eventually
@@ -36,14 +36,15 @@ def test_a_process_that_is_cut_off_for_longer_than_its_lease_commits_nothing_tha
     group, queue, ledger, server, conclude
 ):
     with Proxy(server) as proxy:
-        old = group(proxy, concurrency=20, LEASE_TTL="3s").consuming()
-        tasks = {queue.enqueue("nap", {"seconds": 5}).id for _ in range(20)}
+        many = size(20, 1 / 50)
+        old = group(proxy, concurrency=many, LEASE_TTL="3s").consuming()
+        tasks = naps(queue, [5] * many)
         eventually(lambda: ledger.starts().keys() == tasks or None)
         proxy.hit("stall", lambda sent: True)  # both sides live, and hear nothing of each other
-        new = group(concurrency=20, LEASE_TTL="3s").consuming()
+        new = group(concurrency=many, LEASE_TTL="3s").consuming()
         eventually(lambda: set(ledger.starts().values()) == {2} or None)
         pid, *_ = old.workers()
-        eventually(lambda: len([line for line in ledger.lines("end") if line.pid == pid]) == 20 or None)
+        eventually(lambda: len([line for line in ledger.lines("end") if line.pid == pid]) == many or None)
         proxy.heal()
 
         eventually(lambda: {line.id for line in ledger.lines("late")} == tasks or None)

@@ -36,8 +36,9 @@ def test_signals_to_the_group_under_load_repeat_nothing(group, queue, ledger, co
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, ledger, conclude, number):
-    both = [group(concurrency=10, SHUTDOWN_TIMEOUT="300ms").consuming() for _ in range(2)]
-    tasks = {queue.enqueue("nap", {"seconds": 5}).id for _ in range(6)}  # none ends before it is cut off
+    many = size(6, 1 / 50)
+    both = [group(concurrency=2 * many, SHUTDOWN_TIMEOUT="300ms").consuming() for _ in range(2)]
+    tasks = naps(queue, [5] * many)  # none ends before it is cut off
     eventually(lambda: ledger.starts().keys() == tasks or None)
     leaving = next(one for one in both if ledger.running(one.workers()))
     pid, *_ = leaving.workers()
@@ -46,7 +47,8 @@ def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, l
 
     handed_back = {line.id: line.at for line in ledger.lines("released")}
     assert handed_back.keys() == cut_off
-    verdict = conclude("F4", "TERM and INT with tasks above the grace", tasks)
+    fault = "F4" if number == signal.SIGTERM else "F4b"
+    verdict = conclude(fault, f"{number.name} with tasks above the grace", tasks)
     again = [run for run in ledger.runs() if run.id in cut_off and run.pid != pid]
     assert {run.attempt for run in again} == {1}
     assert len(again) == verdict.run_twice == len(cut_off)

@@ -1,23 +1,26 @@
 """Tasks misbehave, and their neighbours do not notice."""
 
+from collections import Counter
+
 import pytest
 
-from tests.faults.conftest import nothing_left
+from tests.faults.conftest import naps, nothing_left
+from tests.faults.results import size
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
 
 
 def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, ledger, redis, conclude):
-    workers = group(concurrency=50).consuming()
+    workers = group(concurrency=size(50, 1 / 50)).consuming()
     pids = workers.workers()
-    neighbours = {queue.enqueue("nap", {"seconds": 1}).id for _ in range(20)}
-    types = ("leave_the_process", "raise_base", "swallow_the_timeout")
-    guilty = {queue.enqueue(task_type, max_retries=0).id for task_type in types}
+    neighbours = naps(queue, [1] * size(20, 1 / 10))
+    types, times = ("leave_the_process", "raise_base", "swallow_the_timeout"), size(1, 1 / 200)
+    guilty = {queue.enqueue(task_type, max_retries=0).id for task_type in types * times}
 
-    eventually(lambda: redis.xlen("buraq_tasks_dlq") == 3 or None)
-    errors = sorted(letter["error"] for _, letter in redis.xrange("buraq_tasks_dlq"))
-    assert [error.split(":")[0] for error in errors] == ["BaseException", "SystemExit", "TimedOut"]
+    eventually(lambda: redis.xlen("buraq_tasks_dlq") == len(guilty) or None)
+    errors = Counter(letter["error"].split(":")[0] for _, letter in redis.xrange("buraq_tasks_dlq"))
+    assert errors == dict.fromkeys(("BaseException", "SystemExit", "TimedOut"), times)
     assert workers.workers() == pids
     what = "tasks that raise SystemExit or BaseException, or swallow their timeout"
     verdict = conclude("F13", what, neighbours | guilty, buried=guilty)
@@ -25,12 +28,13 @@ def test_tasks_that_want_to_end_the_worker_end_themselves_only(group, queue, led
 
 
 def test_a_task_that_burns_cpu_for_three_leases_costs_nobody_a_second_run(group, queue, ledger, conclude):
-    burning = group(concurrency=50, LEASE_TTL="3s").consuming()
-    neighbours = {queue.enqueue("nap", {"seconds": 11}).id for _ in range(10)}
+    slots = size(50, 1 / 40)
+    burning = group(concurrency=slots, LEASE_TTL="3s").consuming()
+    neighbours = naps(queue, [11] * size(10, 1 / 50))
     eventually(lambda: ledger.starts().keys() == neighbours or None)
     hot = queue.enqueue("burn", {"seconds": 10.5}).id
     eventually(lambda: hot in ledger.starts() or None)
-    group(concurrency=50, LEASE_TTL="3s").consuming()  # somebody who would take over
+    group(concurrency=slots, LEASE_TTL="3s").consuming()  # somebody who would take over
 
     verdict = conclude("F11", "a task computes for three leases and a half", neighbours | {hot})
     assert verdict.runs == len(neighbours) + 1
@@ -40,12 +44,13 @@ def test_a_task_that_burns_cpu_for_three_leases_costs_nobody_a_second_run(group,
 
 def test_a_call_that_holds_the_gil_for_less_than_the_lease_costs_nobody_a_second_run(group, queue, ledger, conclude):
     """Nothing in the process runs then, the thread that renews the lease neither."""
-    group(concurrency=20, LEASE_TTL="5s").consuming()
-    neighbours = {queue.enqueue("nap", {"seconds": 6}).id for _ in range(10)}
+    slots = size(20, 1 / 40)
+    group(concurrency=slots, LEASE_TTL="5s").consuming()
+    neighbours = naps(queue, [6] * size(10, 1 / 50))
     eventually(lambda: ledger.starts().keys() == neighbours or None)
     hot = queue.enqueue("hold_the_gil", {"seconds": 3}).id
     eventually(lambda: hot in ledger.starts() or None)
-    group(concurrency=20, LEASE_TTL="5s").consuming()
+    group(concurrency=slots, LEASE_TTL="5s").consuming()
 
     verdict = conclude("F11b", "a call into C holds the GIL for 0.6 leases", neighbours | {hot})
     assert verdict.runs == len(neighbours) + 1
