@@ -26,11 +26,22 @@ def _seconds(found: dict[str, Any]) -> str:
     return f"{first}; suspects {suspects}" if suspects else first or "–"
 
 
+def total() -> str:
+    """Return what all rows come to, and where something was lost or committed twice."""
+    faults: dict[str, Any] = json.loads(FILE.read_text())["faults"]
+    killed, accepted, runs = (sum(found[name] for found in faults.values()) for name in ("kills", "accepted", "runs"))
+    said = [f"In all {len(faults)} rows: {killed:,} kills, {accepted:,} tasks accepted, {runs:,} runs"]
+    for name in ("lost", "committed twice"):
+        where = [fault for fault, found in faults.items() if found[name]]
+        said.append(f"{name} {sum(found[name] for found in faults.values())} ({', '.join(where) or 'nowhere'})")
+    return "; ".join(said) + "."
+
+
 def markdown() -> str:
-    """Return the table as it stands in the docs."""
+    """Return the table and its total as they stand in the docs."""
     head, *body = rows()
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total()])
 
 
 if __name__ == "__main__":
