@@ -152,7 +152,7 @@ def test_scheduled_tasks_of_one_time_are_all_listed_though_some_go_meanwhile_and
 
 def test_a_place_after_an_id_that_no_cursor_carries_is_told_by_its_number(both: tuple[Client, Workplace]) -> None:
     api, work = both
-    wanted = ["Ω" * 200 + str(n) for n in range(3)]
+    wanted = ["Ω" * 300 + str(n) for n in range(3)]
     for task_id in wanted:
         work.app.enqueue("t", {}, id=task_id, at=datetime(2096, 10, 2, tzinfo=UTC))
     assert [task["id"] for task in pages(api, "/tasks?state=scheduled", 1)] == wanted
