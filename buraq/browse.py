@@ -6,9 +6,12 @@ A page costs the same however many tasks there are: it ends after so many entrie
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
+
+import ujson
 
 from buraq.backend import Backend, Part
 from buraq.deadletters import DeadLetter, of_entry, of_fields
@@ -20,6 +23,7 @@ from buraq.replies import all_checked, group_of, unix_ms
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
+_CARRIED = 1000  # characters of an id as JSON, in a cursor
 LIVE = ("waiting", "running", "scheduled")
 STATES = ("scheduled", "waiting", "running", "completed", "failed", "dead", "cancelled")
 
@@ -205,20 +209,21 @@ class Tasks:
                 return
 
     def _scheduled(self, part: Part, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
-        """Go through what is due later. Those that are due at one time are told apart by their number."""
+        """Go through what is due later: after a time, so many of that time, and the id of the last of them."""
         keys, link = part.keys, part.link
-        score, skip = after or ("-inf", 0)
+        score, skip, last = after or ("-inf", 0, "")
         while True:
-            rows = link.command("ZRANGEBYSCORE", keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT", skip, CHUNK)
+            skip, rows = _due_after(part, score, skip, last)
             ids, dues = rows[::2], rows[1::2]
             if not ids:
                 return
             asked = [("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)]
             payloads, places = all_checked(link.commands(asked))
-            for due, payload, place in zip(dues, payloads, places, strict=True):
+            for task_id, due, payload, place in zip(ids, dues, payloads, places, strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
+                last = _carried(task_id)
                 task = scheduled(keys, due, payload, (place or b"").decode(errors="replace"))
-                yield [score, skip], len(payload or b""), task
+                yield [score, skip, last], len(payload or b""), task
             if len(ids) < CHUNK:
                 return
 
@@ -236,6 +241,37 @@ def _dead(backend: Backend, part: Part, letter: DeadLetter) -> KnownTask | None:
     if len(backend.shards) > 1:
         letter = replace(letter, entry=f"{part.shard.number}/{letter.entry}")
     return of_letter(part.keys, letter)
+
+
+def _due_after(part: Part, score: str, skip: int, last: str) -> tuple[int, list[Any]]:
+    """Return what is due after a task, ids and times, and how many of its own time come before that.
+
+    Those of one time lie in the order of their ids, and it was the one with the number `skip`. Where it is no more, it
+    or some before it have gone, and the others have moved up: by the number alone they would be left out.
+    """
+    asked = ("ZRANGEBYSCORE", part.keys.scheduled, score, "+inf", "WITHSCORES", "LIMIT")
+    if last:
+        rows: list[Any] = part.link.command(*asked, max(0, skip - 1), CHUNK + 1)
+        if rows[:2] == [last.encode(errors="surrogatepass"), score.encode()]:
+            return skip, rows[2:]
+        skip = _up_to(part, score, last.encode(errors="surrogatepass"))
+    return skip, part.link.command(*asked, skip, CHUNK)
+
+
+def _up_to(part: Part, score: str, last: bytes) -> int:
+    """Return how many of those that are due at a time have an id up to `last`."""
+
+    def id_of(n: int) -> bytes:
+        rows: list[bytes] = part.link.command("ZRANGEBYSCORE", part.keys.scheduled, score, score, "LIMIT", n, 1)
+        return rows[0] if rows else b"\xff"  # there are not so many; no text begins with that
+
+    return bisect_right(range(part.link.command("ZCARD", part.keys.scheduled)), last, key=id_of)
+
+
+def _carried(task_id: bytes) -> str:
+    """Return an id as a cursor carries it; nothing for one that is no text, or longer there than a cursor may be."""
+    text = task_id.decode(errors="replace")
+    return text if text.encode() == task_id and len(ujson.dumps(text)) <= _CARRIED else ""
 
 
 def _size(words: list[bytes]) -> int:

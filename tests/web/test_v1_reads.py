@@ -3,7 +3,9 @@
 import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from redis import Redis
@@ -120,6 +122,37 @@ def test_scheduled_tasks_are_listed_by_their_time_and_none_twice(both: tuple[Cli
     assert ids(api.get("/tasks?state=scheduled")) == wanted
     assert [task["id"] for task in pages(api, "/tasks?state=scheduled", 2)] == wanted
     assert api.get("/tasks?state=scheduled")["items"][0]["due_at"] == "2096-10-02T07:06:39.999Z"
+
+
+LONG = "x" * 512
+TIED = ["a", "b", "Ω", "Ωa", "Ωb", "Ωc"]
+
+
+@pytest.mark.parametrize("gone", [TIED[:1], TIED[:2], TIED[1:2], TIED[1:3], TIED[2:5], TIED, []], ids="".join)
+def test_scheduled_tasks_of_one_time_are_all_listed_though_some_go_meanwhile_and_others_come(
+    both: tuple[Client, Workplace], redis: Redis, gone: list[str]
+) -> None:
+    api, work = both
+    for task_id, due in {**dict.fromkeys(TIED, "2096-10-02T07:06:39Z"), LONG: "2096-10-02T07:06:40Z"}.items():
+        assert api.post("/tasks", {"type": "t", "id": task_id, "due_at": due}).status_code == 201
+    page = api.get("/tasks?state=scheduled&limit=2")
+    assert ids(page) == TIED[:2]
+    for task_id in gone:
+        assert api.post(f"/tasks/{quote(task_id)}/cancel").status_code == 200
+    work.app.enqueue("t", {}, id="A", at=datetime(2096, 10, 2, 7, 6, 39, tzinfo=UTC))
+    rest, cursor = [], page["next"]
+    while cursor is not None:
+        page = api.get(f"/tasks?state=scheduled&limit=1&cursor={cursor}")
+        rest, cursor = rest + ids(page), page["next"]
+    assert rest == [*(task_id for task_id in TIED[2:] if task_id not in gone), LONG]
+
+
+def test_a_place_after_an_id_that_no_cursor_carries_is_told_by_its_number(both: tuple[Client, Workplace]) -> None:
+    api, work = both
+    wanted = ["Ω" * 300 + str(n) for n in range(3)]
+    for task_id in wanted:
+        work.app.enqueue("t", {}, id=task_id, at=datetime(2096, 10, 2, tzinfo=UTC))
+    assert [task["id"] for task in pages(api, "/tasks?state=scheduled", 1)] == wanted
 
 
 def test_what_has_ended_is_listed_the_newest_first_across_queues(both: tuple[Client, Workplace]) -> None:
@@ -282,8 +315,10 @@ def test_a_cursor_of_another_list_is_refused(both: tuple[Client, Workplace]) -> 
         ("/tasks?state=waiting", ["waiting", None], ["default", "n", ["1", 0]]),
         ("/tasks?state=running", ["running", None], ["default", "n", "1"]),
         ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", "1-1"]),
-        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0]]),
-        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["soon", 0, ""]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", 1]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", 1, 7]]),
+        ("/tasks?state=scheduled", ["scheduled", None], ["default", "z", ["1", -1, ""]]),
         ("/tasks?state=completed", ["completed", None], ["default", "n", "1-1"]),
         ("/tasks?state=completed", ["completed", None], ["default", 1]),
         ("/tasks?state=dead", ["dead", None], ["default", "1-" + "1" * 30]),

@@ -33,7 +33,7 @@ def read_cursor(text: str | None, of: list[Any], fits: Callable[[list[Any]], boo
         said, place = None, None
     if said == of and isinstance(place, list) and fits(place):
         return place
-    refuse(422, "cursor: it is the `next` of the page before, with the same other parameters", "cursor")
+    refuse(422, "cursor: it is this version's `next` of the page before, with the same other parameters", "cursor")
 
 
 def in_records(place: list[Any]) -> bool:
@@ -47,17 +47,18 @@ def in_streams(place: list[Any]) -> bool:
 
 
 def in_schedule(place: list[Any]) -> bool:
-    """Whether a place is one among scheduled tasks: part of a queue, letter, and due time with how many of it."""
+    """Whether a place is one among scheduled tasks: part of a queue, letter, and due time, how many of it, last id."""
     if len(place) != 3 or not isinstance(place[0], str) or not isinstance(place[1], str):
         return False
     at = place[2]
     return (
         isinstance(at, list)
-        and len(at) == 2
+        and len(at) == 3
         and isinstance(at[0], str)
         and _SCORE.fullmatch(at[0]) is not None
         and type(at[1]) is int
         and 0 <= at[1] < 10**9
+        and isinstance(at[2], str)
     )
 
 
