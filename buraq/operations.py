@@ -26,6 +26,7 @@ BATCH = 250  # dead letters that are looked at between two words on the progress
 RUNNER_LIFE_MS = 5_000  # a runner that says nothing for so long has ended
 LIFE = 24 * 3600  # seconds that an operation is remembered after its end
 SHOWN = 50
+REFUSED = "Redis refused a command, see the log"
 COUNTS = ("total", "seen", "done", "gone", "owned", "unreadable")
 
 
@@ -147,7 +148,8 @@ class Operations:
         except Unreachable as error:  # whoever asks for it next goes on with it
             _log.warning("operation interrupted", extra={"operation": operation_id, "error": str(error)})
         except RedisError as error:
-            self._give_up(operation_id, str(error))
+            _log.warning("operation failed", extra={"operation": operation_id, "error": str(error)})
+            self._give_up(operation_id)
         finally:
             self._release(operation_id)
 
@@ -239,12 +241,12 @@ class Operations:
         self._checked([("HSET", key, *words), ("EXPIRE", key, LIFE)])
         self._ended(operation)
 
-    def _give_up(self, operation_id: str, error: str) -> None:
-        """Say that it failed: the server refuses something."""
+    def _give_up(self, operation_id: str) -> None:
+        """Say that it failed: the server refuses something. What, is for the log alone: everybody may read this."""
         try:
             operation = self.get(operation_id)
             if operation is not None:
-                self._finish(operation, "failed", error)
+                self._finish(operation, "failed", REFUSED)
         except (RedisError, *Unreachable) as failed:
             _log.warning("operation failed, unsaid", extra={"operation": operation_id, "error": str(failed)})
 

@@ -11,8 +11,9 @@ from flask import request as asked
 from redis.exceptions import RedisError, ResponseError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from buraq.errors import ConfigError, ServerUnreachable
+from buraq.errors import ConfigError, EnqueueError, ServerUnreachable
 from buraq.log import RateLimited
+from buraq.operations import REFUSED
 
 _log = logging.getLogger(__name__)
 _rare = RateLimited(_log)
@@ -75,12 +76,12 @@ def refuse(error: HTTPException) -> Response:
     return answer
 
 
-def server_away(error: Exception) -> Response:
-    """Answer that Redis is away, or refuses. Where it is, and why, is for the log alone."""
-    refused = isinstance(error, ResponseError)
+def server_away(error: Exception, more: str = "") -> Response:
+    """Answer that Redis is away, or refuses, and `more` about it. Where it is, and why, is for the log alone."""
+    refused = isinstance(error, ResponseError | EnqueueError)
     _rare.warning("redis refused" if refused else "redis is away", extra={"error": str(error)})
-    said = "Redis refused a command, see the log" if refused else "Redis is not reachable, try again in a moment"
-    answer = jsonify(error=said)
+    said = REFUSED if refused else "Redis is not reachable, try again in a moment"
+    answer = jsonify(error=said + more)
     answer.status_code = 503
     answer.headers["Retry-After"] = "1"
     return answer

@@ -9,7 +9,9 @@ from redis import Redis
 
 from buraq.operations import BATCH, Operations
 from buraq.task import decode
-from tests.servers import eventually
+from buraq.web import answers
+from buraq.web.state import state_of
+from tests.servers import Server, eventually
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
@@ -32,6 +34,13 @@ def at_its_end(api: Client, operation_id: str) -> Any:
     """Look at an operation until it has ended."""
     eventually(lambda: api.get(f"/operations/{operation_id}")["ended_at"] is not None)
     return api.get(f"/operations/{operation_id}")
+
+
+@pytest.fixture
+def causes(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What the log says of errors; that it said one a moment ago does not keep it silent."""
+    answers._rare._said.clear()
+    return lambda: "\n".join(str(record.__dict__.get("error")) for record in caplog.records)
 
 
 # --- Enqueue ------------------------------------------------------------------------------------
@@ -138,14 +147,44 @@ def test_the_signature_of_a_task_function_that_is_known_here_is_checked(both: tu
     assert (answer.json["queue"], api.get(f"/tasks/{answer.json['id']}")["max_retries"]) == ("post", 9)
 
 
-def test_a_server_that_takes_nothing_more_is_said_to_be_away(both: tuple[Client, Workplace], redis: Redis) -> None:
-    api, _ = both
+def test_a_server_that_takes_nothing_more_is_said_to_be_away(
+    make: Make, redis: Redis, causes: Callable[[], str]
+) -> None:
+    api, _ = make(enqueue_timeout=1)
     redis.config_set("maxmemory", 1)
     try:
         answer = api.post("/tasks", {"type": "t"})
     finally:
         redis.config_set("maxmemory", 0)
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "maxmemory" not in answer.text
+    assert "maxmemory" in causes()
+
+
+def test_where_the_server_was_is_not_said_and_what_may_be_accepted_is(
+    make: Make, fresh_server: Callable[..., Server]
+) -> None:
+    server = fresh_server()
+    api, work = make(redis_url=server.url, enqueue_timeout=1)
+    assert api.post("/tasks", {"type": "t"}).status_code == 201
+    server.kill()
+    probe = state_of(work.app.backend).probe
+    probe._up, probe._answered_at = True, float("inf")  # it has just said that the server is there
+    answer = api.post("/tasks", {"type": "t", "id": "t1"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json == {
+        "error": "Redis is not reachable, try again in a moment; task t1 may have been accepted: "
+        "enqueued again with that id, it is not added twice"
+    }
+
+
+def test_a_task_that_the_server_refuses_is_answered_503_and_why_is_in_the_log(
+    both: tuple[Client, Workplace], redis: Redis, causes: Callable[[], str]
+) -> None:
+    redis.set("buraq_tasks:index", "of the wrong type")
+    answer = both[0].post("/tasks", {"type": "t"})
+    assert (answer.status_code, answer.json) == (503, {"error": "Redis refused a command, see the log"})
+    assert "WRONGTYPE" in causes()
 
 
 # --- Cancel, pause ------------------------------------------------------------------------------
@@ -382,14 +421,17 @@ def test_an_operation_can_be_stopped_once(both: tuple[Client, Workplace], redis:
     assert actions(api) == [("stop_operation", None, operation.id, None)]
 
 
-def test_an_operation_that_the_server_refuses_says_why(both: tuple[Client, Workplace], redis: Redis) -> None:
+def test_an_operation_that_the_server_refuses_says_so_and_why_is_in_the_log(
+    both: tuple[Client, Workplace], redis: Redis, causes: Callable[[], str]
+) -> None:
     api, work = both
     bury_many(work, 1)
     redis.delete("buraq_tasks_dlq:groups")
     redis.set("buraq_tasks_dlq:groups", "of the wrong type")
     shown = finished(api, api.post("/dead-letters/replay", {"filter": {}}))
-    assert shown["state"] == "failed"
-    assert "WRONGTYPE" in shown["error"]
+    assert (shown["state"], shown["error"]) == ("failed", "Redis refused a command, see the log")
+    assert api.get("/audit")["items"][0]["note"].endswith(f"failed {shown['error']}")
+    assert "WRONGTYPE" in causes()
 
 
 @pytest.mark.parametrize(

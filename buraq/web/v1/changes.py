@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from flask import Response
 from redis.exceptions import ResponseError
-from werkzeug.exceptions import Conflict, HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import Conflict, HTTPException, NotFound
 
 from buraq import attempts
 from buraq.connection import Unreachable
@@ -22,6 +22,7 @@ from buraq.replies import checked, unix_ms
 from buraq.task import Task
 from buraq.template import Template, timestamp
 from buraq.web import contract
+from buraq.web.answers import server_away
 from buraq.web.v1.call import Call, answer, refuse
 from buraq.web.v1.letters import find as find_letter
 from buraq.web.v1.tasks import find, shown
@@ -50,8 +51,11 @@ def enqueue_task(call: Call) -> Response:
         refuse(413, str(error), "payload")
     except PayloadError as error:
         refuse(422, str(error), _payload_field(error))
-    except (QueueUnavailable, EnqueueError, ResponseError) as error:
-        raise _away(error) from None
+    except QueueUnavailable as error:
+        again = f"; task {error.task_ids[0]} may have been accepted: enqueued again with that id, it is not added twice"
+        raise HTTPException(response=server_away(error, again)) from None
+    except EnqueueError as error:
+        raise HTTPException(response=server_away(error)) from None
     except (TypeError, ValueError, OverflowError) as error:
         refuse(422, str(error), _field_of(error))
     ref = {"id": handle.id, "type": handle.type, "queue": handle.queue, "created": handle.created}
@@ -68,10 +72,6 @@ def enqueue_task(call: Call) -> Response:
 
 def _payload_field(error: PayloadError) -> str:
     return error.path if error.path.startswith("payload") else f"payload.{error.path}"
-
-
-def _away(error: Exception) -> HTTPException:
-    return ServiceUnavailable(str(error), retry_after=1)
 
 
 def _field_of(error: Exception) -> str:
