@@ -171,16 +171,22 @@ class Operations:
         words = [word for name in COUNTS for word in (name, getattr(operation, name))]
         return ["HSET", self._names.operation(operation.id), *words, "begun", ujson.dumps(operation.begun)]
 
-    def _begin_batch(self, operation: Operation, found: Sequence[tuple[str, Sequence[DeadLetter]]]) -> None:
-        """Count what a batch had done that was interrupted here, and write down what the next one is at.
+    def _begin_batch(
+        self, operation: Operation, found: Sequence[tuple[str, Sequence[DeadLetter]]], missing: int = 0
+    ) -> None:
+        """Count what a batch had done that was interrupted here, and write down what it is at now.
 
         What that was at and is no longer there has been done, unless somebody else did it in these moments: its reply
-        has been lost with the connection, or with the process.
+        has been lost with the connection, or with the process. So only a batch that begins counts what is `missing`.
         """
         there = [f"{name} {letter.entry}" for name, letters in found for letter in letters]
-        operation.done += len(set(operation.begun).difference(there))
-        operation.begun = there
-        self._checked([self._counted(operation)])
+        if operation.begun:
+            operation.done += len(set(operation.begun).difference(there))
+        else:
+            operation.gone += missing
+        if there:  # else there is nothing left to do: how far it is will be written down with the counts, or neither
+            operation.begun = there
+            self._checked([self._counted(operation)])
 
     def _step_named(self, operation: Operation) -> bool:
         """Do a batch of those that were named."""
@@ -193,9 +199,7 @@ class Operations:
             queue: [letter for entry in entries if (letter := letters[queue].at(entry)) is not None]
             for queue, entries in by_queue.items()
         }
-        before = operation.done
-        self._begin_batch(operation, list(found.items()))
-        operation.gone += len(part) - sum(map(len, found.values())) - (operation.done - before)
+        self._begin_batch(operation, list(found.items()), len(part) - sum(map(len, found.values())))
         for queue in by_queue:
             self._do(operation, letters[queue], found[queue])
         operation.seen += len(part)
