@@ -319,7 +319,7 @@ def of_fields(entry: str, said: dict[bytes, bytes]) -> DeadLetter:
 
     return DeadLetter(
         entry=entry,
-        reason=text(b"reason"),
+        reason=text(b"reason") or "exhausted",  # the original writes none
         died_at_ms=whole_number(said.get(b"died_at", b""), int(entry.split("-")[0])),
         error=text(b"error"),
         traceback=text(b"traceback"),

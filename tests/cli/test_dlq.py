@@ -57,6 +57,14 @@ def test_the_list_can_be_narrowed(run: Run, five: None, options: tuple[str, ...]
     assert [letter["id"] for letter in found] == expected
 
 
+def test_a_dead_letter_of_the_original_is_listed_with_the_reason_that_finds_it(run: Run, redis: Redis) -> None:
+    redis.xadd("buraq_tasks_dlq", {"payload": '{"id": "old", "type": "mail"}'})
+
+    [letter] = run("dlq", "list", "--json", "--reason", "exhausted").json()
+
+    assert (letter["id"], letter["reason"]) == ("old", "exhausted")
+
+
 def test_a_list_that_is_cut_says_so(run: Run, five: None) -> None:
     assert "There are more" in run("dlq", "list", "--limit", "2").out
     assert "There are more" not in run("dlq", "list", "--limit", "5").out

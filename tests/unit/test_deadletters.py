@@ -2,7 +2,7 @@
 
 import pytest
 
-from buraq.deadletters import of_entry
+from buraq.deadletters import Filter, of_entry
 
 
 @pytest.mark.parametrize("number", ["", "-1", "soon", "²", "9" * 5000])
@@ -13,6 +13,13 @@ def test_a_number_that_is_none_is_left_out(number: str) -> None:
 
     assert (letter.died_at_ms, letter.deaths) == (5, 0)
     assert letter.task is not None
+
+
+def test_a_letter_of_the_original_which_says_no_reason_is_found_among_the_exhausted() -> None:
+    letter = of_entry(b"5-1", [b"payload", b'{"id":"a","type":"b"}'])
+
+    assert (letter.reason, Filter(reason="exhausted").fits(letter)) == ("exhausted", True)
+    assert not Filter(reason="rejected").fits(letter)
 
 
 def test_of_two_fields_of_one_name_the_first_counts() -> None:

@@ -378,6 +378,15 @@ def test_a_dead_letter_of_the_original_is_shown(both: tuple[Client, Workplace], 
     assert api.get("/dead-letters/groups") == {"groups": [], "grouped": 0, "total": 1}
 
 
+def test_a_dead_letter_of_the_original_is_found_by_the_reason_that_is_shown(
+    both: tuple[Client, Workplace], redis: Redis
+) -> None:
+    api, _ = both
+    redis.xadd("buraq_tasks_dlq", {"payload": json.dumps({"id": "old", "type": "t", "error": "no"})})
+    [letter] = api.get("/dead-letters")["items"]
+    assert [one["id"] for one in api.get(f"/dead-letters?reason={letter['reason']}")["items"]] == [letter["id"]]
+
+
 @pytest.mark.parametrize("letter", ["default:1-1", "default:x", "nowhere:1-1", "x", "default:1-99999999999999999999"])
 def test_an_unknown_dead_letter_is_not_found(both: tuple[Client, Workplace], letter: str) -> None:
     assert both[0].ask("GET", f"/dead-letters/{letter}").status_code == 404

@@ -110,7 +110,7 @@ def letter(queue: str, dead: DeadLetter, redaction: Redaction) -> dict[str, Any]
         "queue": queue,
         "task_id": task.id if task is not None else None,
         "type": task.type if task is not None else None,
-        "reason": dead.reason or "exhausted",  # the original writes none
+        "reason": dead.reason,
         "error": last_error(dead)[:ERROR_CHARS] or None,
         "group": dead.group,
         "died_at": at(dead.died_at_ms) or at(0),
