@@ -11,6 +11,7 @@ from buraq.operations import BATCH, Operations
 from buraq.task import decode
 from buraq.web import answers
 from buraq.web.state import state_of
+from tests.proxy import Proxy, script
 from tests.servers import Server, eventually
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
@@ -225,6 +226,57 @@ def test_what_runs_is_dead_or_has_ended_cannot(both: tuple[Client, Workplace]) -
         assert state in answer.json["error"]  # type: ignore[index]
     assert api.post("/tasks/unknown/cancel").status_code == 404
     assert actions(api) == []
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "status", "said"),
+    [
+        (lambda work: work.complete(), 409, "task late is completed: only what waits or is scheduled can be cancelled"),
+        (lambda work: work.fetch(), 409, "task late is running: only what waits or is scheduled can be cancelled"),
+        (lambda work: work.redis.hdel("buraq_tasks:index", "late"), 404, "no queue and no history knows a task late"),
+    ],
+    ids=["ended", "started", "gone"],
+)
+def test_a_cancel_that_comes_too_late_says_what_has_become_of_the_task(
+    make: Make, server: Server, meanwhile: Callable[[Workplace], object], status: int, said: str
+) -> None:
+    _, work = make()
+    work.app.enqueue("t", {}, id="late")
+    once = [meanwhile]
+
+    def overtake(request: bytes) -> bool:
+        if once and script(request) and b"late" in request:
+            once.pop()(work)
+        return False
+
+    with Proxy(server) as proxy:
+        api, _ = make(redis_url=proxy.url)
+        proxy.hit("slow", overtake)  # between the look at the task and the script that takes it back
+        answer = api.post("/tasks/late/cancel")
+        assert actions(api) == []
+    assert (once, answer.status_code, answer.json) == ([], status, {"error": said})
+
+
+def test_a_cancel_that_misses_a_task_which_waits_again_says_so(make: Make, server: Server, redis: Redis) -> None:
+    _, work = make()
+    work.app.enqueue("t", {}, id="late")
+    place = redis.hget("buraq_tasks:index", "late")
+    steps = [
+        (b"HGET", lambda: redis.hset("buraq_tasks:index", "late", place)),
+        (b"EVALSHA", lambda: redis.hdel("buraq_tasks:index", "late")),
+    ]
+
+    def step(request: bytes) -> bool:
+        if steps and steps[-1][0] in request and b"late" in request:
+            steps.pop()[1]()
+        return False
+
+    with Proxy(server) as proxy:
+        api, _ = make(redis_url=proxy.url)
+        proxy.hit("slow", step)
+        answer = api.post("/tasks/late/cancel")
+    assert (steps, answer.status_code) == ([], 409)
+    assert answer.json == {"error": "task late was elsewhere for a moment, and is waiting again: ask again"}
 
 
 def test_a_queue_is_paused_and_resumed_once(both: tuple[Client, Workplace]) -> None:

@@ -105,6 +105,10 @@ def cancel_task(call: Call) -> Response:
             call.note("cancel", queue=known.queue, target=known.task.id)
             return answer(shown(call, _cancelled(known)))
     state = {"RUNNING": "running", "DEAD": "dead"}.get(said, known.state)
+    if state in ("waiting", "scheduled"):  # that was when it was found: it has started since, or ended
+        state = find(call).state
+        if state in ("waiting", "scheduled"):
+            raise Conflict(f"task {known.task.id} was elsewhere for a moment, and is {state} again: ask again")
     raise Conflict(f"task {known.task.id} is {state}: only what waits or is scheduled can be cancelled")
 
 
