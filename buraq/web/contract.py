@@ -62,8 +62,9 @@ def parameters(operation: Mapping[str, Any], args: Mapping[str, str], lenient: b
     """
     known = {one["name"]: one for one in map(resolve, operation.get("parameters", ())) if one["in"] == "query"}
     strange = next((name for name in args if name not in known), None)
-    if known and strange is not None and not lenient:
-        raise Unfit(strange, f"{_cut(strange)} is not known here: there are {', '.join(known)}")
+    if strange is not None and not lenient:
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        raise Unfit(strange, f"{_cut(strange)} is not known here: {there}")
     values: dict[str, Any] = {}
     for name, parameter in known.items():
         schema = resolve(parameter["schema"])

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import pytest
 from redis import Redis
 
+from buraq.web import contract
+from buraq.web.v1.routes import ROUTES
 from tests.web.contracts import Client
 from tests.web.workplace import Workplace
 
@@ -404,10 +406,24 @@ def test_dead_letters_are_exported_as_lines(both: tuple[Client, Workplace]) -> N
     assert "dead-letters.jsonl" in answer.headers["Content-Disposition"]
 
 
-@pytest.mark.parametrize("path", ["/tasks", "/dead-letters", "/dead-letters/export", "/statistics", "/audit"])
-def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(both: tuple[Client, Workplace], path: str) -> None:
-    answer = both[0].ask("GET", f"{path}?tpye=charge")
+@pytest.mark.parametrize(("method", "path"), [(method, route.path) for route in ROUTES for method in route.views])
+def test_a_parameter_that_is_misspelt_is_named_and_not_ignored(
+    both: tuple[Client, Workplace], method: str, path: str
+) -> None:
+    api, _ = both
+    answer = api.http.open(f"{path}?tpye=charge", method=method, json={})
     assert (answer.status_code, answer.json["field"]) == (422, "tpye")  # type: ignore[index]
+    assert str(answer.status_code) in contract.operations()[method, path]["responses"]
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/workers", "/metrics"])
+def test_the_routes_of_the_original_ignore_parameters(both: tuple[Client, Workplace], path: str) -> None:
+    assert both[0].http.get(f"{path}?status=lost").status_code == 200
+
+
+def test_parameters_where_there_are_none_are_said_to_be_none(both: tuple[Client, Workplace]) -> None:
+    answer = both[0].ask("GET", "/workers?status=lost")
+    assert answer.json == {"error": "status is not known here: there is none", "field": "status"}
 
 
 # --- Workers, statistics, system ----------------------------------------------------------------

@@ -30,7 +30,7 @@ _log = logging.getLogger("buraq.web")
 
 
 class Call:
-    """A request, as a view sees it. `path` are the variable parts of its path."""
+    """A request, as a view sees it. `path` are the variable parts of its path, `query` its parameters, typed."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class Call:
         queue: Buraq | None = None,
         hosted: bool = False,
     ) -> None:
-        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may."""
+        """`queue` is what tasks are enqueued with; `hosted` says that the app around us decides who may.
+
+        Raises 422 naming a query parameter that is wrong, or that there is not.
+        """
         self._queue = queue
         self.request = request
         self.backend = backend
@@ -52,6 +55,10 @@ class Call:
         self.path = path
         self.hosted = hosted
         self._operation = operation
+        try:  # whether the view wants them or not: what is misspelt is not to be ignored
+            self.query = contract.parameters(operation, request.args)
+        except contract.Unfit as unfit:
+            refuse(422, str(unfit), unfit.field)
 
     @property
     def prefix(self) -> str:
@@ -63,14 +70,6 @@ class Call:
         """Write an action that has been done into the audit list; where that fails, into the log."""
         address = client_address(self.request, self.backend.config.trusted_proxies)
         write_quietly(self.backend, Action(who or self.access.who, action, address, **more))
-
-    @cached_property
-    def query(self) -> dict[str, Any]:
-        """The query parameters, typed. Raises 422 naming the one that is wrong."""
-        try:
-            return contract.parameters(self._operation, self.request.args)
-        except contract.Unfit as unfit:
-            refuse(422, str(unfit), unfit.field)
 
     @cached_property
     def body(self) -> Any:
