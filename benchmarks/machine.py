@@ -70,11 +70,19 @@ def _cpu_model() -> str:
     return models[0] if models else platform.processor() or "unknown"
 
 
-def commit() -> str:
-    """Return the commit of this checkout, marked as dirty where something was changed since."""
-    command = ["git", "describe", "--always", "--dirty"]
+def commit(folder: Path = Path(__file__).parents[1]) -> str:
+    """Return the commit of a checkout, marked as dirty where something was changed since.
+
+    The results of benchmarks and faults do not count: who writes them asks this.
+    """
+    changed = ("diff", "--quiet", "HEAD", "--", ".", ":(exclude)benchmarks/results")
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        name = _git(folder, "describe", "--always")
+        dirty = _git(folder, *changed).returncode
+    except OSError:
         return "unknown"
-    return done.stdout.strip()
+    return "unknown" if name.returncode else name.stdout.strip() + ("-dirty" if dirty else "")
+
+
+def _git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
