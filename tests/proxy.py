@@ -1,10 +1,11 @@
-"""A TCP proxy between a client and a server that does what networks do: it cuts, stalls, slows, refuses, and delivers
-what was sent long after the sender gave up.
+"""A TCP proxy between a client and a server that does what networks do: it cuts, resets, stalls, slows, refuses, and
+delivers what was sent long after the sender gave up.
 """
 
 import contextlib
 import random
 import socket
+import struct
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from gevent.server import StreamServer
 
 from tests.servers import Server
 
-Fault = Literal["cut_reply", "cut_request", "stall", "slow", "ghost"]
+Fault = Literal["cut_reply", "cut_request", "reset", "stall", "slow", "ghost"]
 When = Callable[[bytes], bool]
+_NO_FIN = struct.pack("ii", 1, 0)  # SO_LINGER: whose connection is closed gets an RST
 
 
 def script(request: bytes) -> bool:
@@ -43,14 +45,15 @@ class Proxy:
     """Forwards a port of its own on loopback to a server. The same seed hits the same requests.
 
     A request is all commands that a client sent in one go. `cut_reply`: the server executes it, the client loses the
-    connection instead of the reply. `cut_request`: the server never sees it. `stall`: the reply is held until `heal`.
-    `slow`: it is held for some seconds. `ghost`: the client loses the connection, the server gets the request when
-    `release_ghosts` says so. `counts` has how many of each, and of connections and requests.
+    connection instead of the reply. `reset`: the same, by an RST, as of a machine that was started again.
+    `cut_request`: the server never sees it. `stall`: the reply is held until `heal`. `slow`: it is held for some
+    seconds. `ghost`: the client loses the connection, the server gets the request when `release_ghosts` says so.
+    `counts` has how many of each, and of connections and requests.
     """
 
     def __init__(self, server: Server, *, seed: int = 0) -> None:
         self.counts: Counter[str] = Counter()
-        self._server = server
+        self.server = server
         self._random = random.Random(seed)
         self._rules: list[Rule] = []
         self._wires: set[_Wire] = set()
@@ -62,7 +65,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """The server's own URL, by way of this."""
-        return self._server.url.replace(f":{self._server.port}/", f":{self.port}/")
+        return self.server.url.replace(f":{self.server.port}/", f":{self.port}/")
 
     def hit(self, fault: Fault, when: When = script, *, share: float = 1.0, seconds: float = 0.0) -> Rule:
         """Hit each request that `when` picks, or a random share of them, until `heal`."""
@@ -92,7 +95,7 @@ class Proxy:
 
     def turn_to(self, server: Server) -> None:
         """Forward to another server from now on, as an address does after a failover, and cut all connections."""
-        self._server = server
+        self.server = server
         self.cut_all()
 
     def cut_all(self) -> None:
@@ -132,7 +135,7 @@ class Proxy:
     def _serve(self, client: socket.socket, address: object) -> None:
         self.counts["connections"] += 1
         try:
-            upstream = socket.create_connection(("127.0.0.1", self._server.port))
+            upstream = socket.create_connection(("127.0.0.1", self.server.port))
         except OSError:
             client.close()
             return
@@ -168,6 +171,12 @@ class _Wire:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)  # wakes the other greenlet, which close() alone would not
                 end.close()
+
+    def reset(self) -> None:
+        """Close it so that the client gets an RST."""
+        with contextlib.suppress(OSError):
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_FIN)
+        self._client.close()  # without the shutdown that would send a FIN before
 
     def requests(self) -> None:
         """Forward what the client says, request by request."""
@@ -230,6 +239,9 @@ class _Wire:
         if rule is not None:
             rule.hit.set()
             if rule.fault == "cut_reply":
+                return False
+            if rule.fault == "reset":
+                self.reset()
                 return False
             if rule.fault == "stall":
                 rule.over.wait()

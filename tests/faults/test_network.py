@@ -1,12 +1,14 @@
 """The network loses replies, and the tasks do not notice."""
 
 import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as Disconnected
 
 from buraq import Buraq
-from tests.faults.conftest import nothing_left
+from tests.faults.conftest import naps, nothing_left
 from tests.faults.results import SEED, size
 from tests.proxy import Proxy
-from tests.servers import eventually
+from tests.servers import CLIENT, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +32,45 @@ def test_five_percent_of_all_replies_are_lost_and_each_task_completes_once(group
         verdict = conclude("F6", "5 % of all replies are cut off", tasks, cut=proxy.counts["cut_reply"])
     assert verdict.run_twice == 0, "a lost reply is no reason to run a task twice"
     assert verdict.runs == len(tasks) == verdict.accepted
+
+
+def test_connections_are_reset_instead_of_replies_and_each_task_completes_once(group, ledger, server, conclude):
+    with Proxy(server, seed=SEED + 11) as proxy:
+        queue = Buraq(redis_url=proxy.url, enqueue_timeout=30)
+        proxy.hit("reset", request(b"EVALSHA", b"XREADGROUP"), share=0.05)
+        group(proxy, concurrency=50).consuming()
+        tasks = {queue.enqueue("nap", {"seconds": 0.01}).id for _ in range(size(1_000, 1 / 5))}
+
+        eventually(lambda: tasks <= ledger.ended() or None, 60)
+        assert proxy.counts["reset"] > 20
+        proxy.heal()
+        verdict = conclude("F6b", "a reset instead of 5 % of all replies", tasks, reset=proxy.counts["reset"])
+    assert verdict.runs == len(tasks)
+
+
+def test_every_reply_comes_late_and_each_task_completes_once(group, ledger, server, conclude):
+    with Proxy(server) as proxy:
+        queue = Buraq(redis_url=proxy.url, enqueue_timeout=30)
+        proxy.hit("slow", lambda sent: True, seconds=0.1)
+        group(proxy, concurrency=50).consuming()
+        tasks = naps(queue, [0.01] * size(1_000, 1 / 5))
+
+        eventually(lambda: tasks <= ledger.ended() or None, 60)
+        assert proxy.counts["slow"] > 20
+        proxy.heal()
+        verdict = conclude("F6c", "every reply comes 0.1 s late", tasks, slow=proxy.counts["slow"])
+    assert verdict.runs == len(tasks)
+
+
+def test_who_is_reset_is_told_so(server):
+    with Proxy(server) as proxy, Redis.from_url(proxy.url, **CLIENT) as client:
+        client.ping()
+        reset = proxy.hit_next("reset", request(b"PING"))
+
+        with pytest.raises(Disconnected, match="reset by peer"):
+            client.ping()
+        assert reset.hit.is_set()
+        client.ping()
 
 
 def test_a_process_that_is_cut_off_for_longer_than_its_lease_commits_nothing_that_others_took(
