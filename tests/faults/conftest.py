@@ -7,18 +7,19 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import ujson
-from redis.exceptions import ResponseError
 
 from buraq import Buraq
 from tests.faults.ledger import Kill, Ledger, now
+from tests.faults.leftovers import consumers, left_in, no_dead_consumer, nothing_left  # noqa: F401  for tests, too
 from tests.faults.results import Results, Verdict, judge
+from tests.proxy import Proxy
 from tests.servers import PATIENCE, Server, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -134,19 +135,35 @@ def ledger(tmp_path: Path) -> Ledger:
 class Groups:
     """Starts groups of worker processes: `group(processes=2, LEASE_TTL="1s")`."""
 
-    def __init__(self, server: Server, ledger: Ledger) -> None:
+    def __init__(self, server: Server, ledger: Ledger, look: Callable[[Server], Mapping[str, int]]) -> None:
+        """`look` says what is left in a server."""
         self._server = server
         self._ledger = ledger
+        self._look = look
+        self._on: list[Server | Proxy] = []
+        self._stays: Mapping[str, int] = {}
         self.started: list[Group] = []
 
     def __call__(self, on: Any = None, **options: Any) -> Group:
         """Start one, on the session's server or on another."""
-        self.started.append(Group(on or self._server, self._ledger, **options))
+        self._on.append(on or self._server)
+        self.started.append(Group(self._on[-1], self._ledger, **options))
         return self.started[-1]
+
+    @property
+    def running(self) -> list[Group]:
+        """Those whose arbiter lives."""
+        return [one for one in self.started if one.process.poll() is None]
+
+    @property
+    def servers(self) -> set[Server]:
+        """The servers that they were started on, as far as those answer."""
+        servers = {on.server if isinstance(on, Proxy) else on for on in self._on}
+        return {server for server in servers if server.awake}
 
     def stop(self) -> list[int]:
         """Stop all that run, and return their exit codes."""
-        running = [one for one in self.started if one.process.poll() is None]
+        running = self.running
         for one in running:
             one.process.send_signal(signal.SIGTERM)
         return [one.process.wait(2 * PATIENCE) for one in running]
@@ -168,20 +185,70 @@ class Groups:
                     mine.append(process.pid)
         return sorted(mine)
 
-    def has_left_nothing(self, client: Any) -> bool:
-        """Assert that nothing is left of groups that have ended: no process, no file, nothing in the server."""
+    def leaves(self, **entries: int) -> None:
+        """Say what the test leaves on purpose: how many entries of which streams. Nothing else may stay."""
+        self._stays = entries
+
+    def left(self) -> Counter[str]:
+        """Return what is left of groups that have ended, and how much: processes, files, what is in their servers."""
+        found = Counter(f"process {pid}" for pid in self.processes())
         stopped = [one for one in self.started if one.process.returncode == 0]
-        files = [str(path) for one in stopped for path in one.files.rglob("*")]
-        assert [*self.processes(), *files, *left_in_server(client)] == []
-        return True
+        found.update(str(path) for one in stopped for path in one.files.rglob("*"))
+        for server in self.servers:
+            found.update(self._look(server))
+        return found
+
+    def left_at_last(self) -> Counter[str]:
+        """Return the same once nothing is left but what is to stay, or else when patience is at its end."""
+        found: Counter[str] = Counter()
+
+        def as_it_should_be() -> bool:
+            nonlocal found
+            found = self.left()
+            return found == self._stays
+
+        with contextlib.suppress(AssertionError):
+            eventually(as_it_should_be)
+        return found
+
+    def end(self) -> None:
+        """Stop all that run, and assert that nothing is left but what is to stay."""
+        if self.running:
+            for server in self.servers:
+                with server.client() as client:
+                    eventually(lambda client=client: no_dead_consumer(client))
+        assert set(self.stop()) <= {0}
+        assert self.left_at_last() == self._stays
 
 
 @pytest.fixture
-def group(redis: object, server: Server, ledger: Ledger) -> Iterator[Groups]:
-    """Start groups of worker processes. What still runs in the end is killed."""
-    groups = Groups(server, ledger)
-    yield groups
-    groups.kill()
+def look() -> Callable[[Server], Mapping[str, int]]:
+    """What looks for leftovers in a server."""
+    return left_in
+
+
+@pytest.fixture
+def group(
+    redis: object,
+    server: Server,
+    fresh: object,
+    ledger: Ledger,
+    look: Callable[[Server], Mapping[str, int]],
+    request: pytest.FixtureRequest,
+) -> Iterator[Groups]:
+    """Start groups of worker processes.
+
+    In the end what still runs is stopped, and nothing is left of it but what `leaves` has named. After a test that has
+    failed, of which that says nothing, it is killed. Servers of `fresh` are there until then.
+    """
+    groups = Groups(server, ledger, look)
+    failed = request.session.testsfailed
+    try:
+        yield groups
+        if request.session.testsfailed == failed:
+            groups.end()
+    finally:
+        groups.kill()
 
 
 @pytest.fixture
@@ -235,52 +302,6 @@ def witness(redis: object, server: Server) -> Iterator[Witness]:
     listening.close()
 
 
-BASE = "buraq_tasks"
-STREAMS = [BASE, *(f"{BASE}_{name}" for name in ("high", "low", "front", "suspects"))]
-
-
-def nothing_left(client: Any) -> bool:
-    """Assert that no task of the default queue is anywhere but among the dead letters."""
-    assert {name: client.xlen(name) for name in STREAMS} == dict.fromkeys(STREAMS, 0)
-    assert client.zcard(f"{BASE}:scheduled") == 0
-    assert client.hlen(f"{BASE}:scheduled:tasks") == 0
-    assert client.hlen(f"{BASE}:index") == client.xlen(f"{BASE}_dlq")
-    return True
-
-
-def consumers(client: Any) -> set[str]:
-    """Return the names of all consumers."""
-    found: set[str] = set()
-    for name in STREAMS:
-        with contextlib.suppress(ResponseError):  # no such stream
-            found |= {one["name"] for one in client.xinfo_consumers(name, "buraq_workers")}
-    return found
-
-
-def leases(client: Any) -> set[str]:
-    """Return the worker processes that hold a lease."""
-    seconds, micros = client.time()
-    return set(client.zrangebyscore(f"{BASE}:leases", seconds * 1000 + micros // 1000, "+inf"))
-
-
-def no_dead_consumer(client: Any) -> bool:
-    """Assert that the living have tidied up after the dead."""
-    assert consumers(client) <= leases(client)
-    return True
-
-
-def left_in_server(client: Any) -> list[str]:
-    """Return what is left of tasks and of worker processes that have ended.
-
-    The row of a lease that ran out is none: who vanished is listed for five minutes.
-    """
-    found = [f"{client.xlen(name)} in {name}" for name in STREAMS if client.xlen(name)]
-    found += [f"consumer {name}" for name in consumers(client)] + [f"lease {name}" for name in leases(client)]
-    rows = client.zcard(f"{BASE}:scheduled") + client.hlen(f"{BASE}:scheduled:tasks")
-    rows += client.hlen(f"{BASE}:index") - client.xlen(f"{BASE}_dlq")
-    return found + ([f"{rows} rows"] if rows else [])
-
-
 @pytest.fixture(scope="session")
 def results() -> Results:
     """What was found in this run; kept where the run is a large one."""
@@ -301,22 +322,24 @@ def conclude(group: Groups, ledger: Ledger, witness: Witness, results: Results, 
         buried: Collection[str] = (),
         patience: float = 60,
         killed: int = 0,
+        resumed: Collection[float] = (),
         **more: float,
     ) -> Verdict:
         """Wait until all that was accepted has ended, stop all groups, count, and assert that nothing went wrong.
 
-        `killed` is how many processes died whose recovery is not measured, beside `kills`, whose is.
+        `killed` is how many processes died whose recovery is not measured, beside `kills`, whose is. Where `kills` do
+        not tell, `resumed` is the seconds until work went on, once for each time that it had to.
         """
         settled = accepted - set(buried)
         eventually(lambda: settled <= ledger.ended() or None, patience, every=0.05)
         eventually(lambda: nothing_left(client or redis))
         eventually(lambda: no_dead_consumer(client or redis))
         assert set(group.stop()) <= {0}
-        eventually(lambda: group.has_left_nothing(client or redis))
+        left = group.left_at_last()
         events = witness.count("Completed") + witness.count("DLQ") if client is None else None
-        verdict = judge(ledger, accepted, kills=kills, events=events, buried=buried).kept()
+        verdict = judge(ledger, accepted, kills=kills, events=events, buried=buried, leftovers=left, resumed=resumed)
         verdict.kills += killed
         results.add(fault, what, verdict, **more)
-        return verdict
+        return verdict.kept()
 
     return end

@@ -4,6 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,6 +82,15 @@ class Ledger:
         """Say whether a task runs in one of these processes."""
         pids = set(pids)
         return any(run.end is None and run.pid in pids for run in self.runs())
+
+    def last_commit(self) -> float:
+        """Return when the last task was committed."""
+        return max(line.at for line in self.lines("committed"))
+
+    def longest_pause(self, since: float) -> float:
+        """Return the most seconds for which no task was committed, from a moment until the last one was."""
+        times = [since, *sorted(line.at for line in self.lines("committed") if line.at > since)]
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
 
 class Kill(NamedTuple):

@@ -56,8 +56,9 @@ class Verdict:
     committed_twice: int
     kills: int = 0
     buried: int = 0
-    leftovers: int = 0
+    leftovers: Mapping[str, int] = field(default_factory=dict)  # how much of what
     recoveries: dict[int, list[float]] = field(default_factory=dict)
+    resumed: Collection[float] = ()  # seconds until work went on, where no task's recovery tells
 
     def within(self, first: float) -> None:
         """Assert that all but one in a hundred of what was cut off for the first time started again in time."""
@@ -67,7 +68,7 @@ class Verdict:
 
     def kept(self) -> Verdict:
         """Assert that nothing was lost, committed twice or left."""
-        assert (self.lost, self.committed_twice, self.leftovers) == (0, 0, 0), self
+        assert (self.lost, self.committed_twice, self.leftovers) == (0, 0, {}), self
         return self
 
 
@@ -78,7 +79,8 @@ def judge(
     kills: Iterable[Kill] = (),
     events: Mapping[str, int] | None = None,
     buried: Collection[str] = (),
-    leftovers: int = 0,
+    leftovers: Mapping[str, int] | None = None,
+    resumed: Collection[float] = (),
 ) -> Verdict:
     """Count. `events` says how often a completion or a burial of each task was published: once for each commit.
 
@@ -98,8 +100,9 @@ def judge(
         committed_twice=len(twice),
         kills=len(kills),
         buried=len(buried),
-        leftovers=leftovers,
+        leftovers=leftovers or {},
         recoveries=recoveries(runs, kills),
+        resumed=resumed,
     )
 
 
@@ -107,6 +110,26 @@ def percentile(values: Iterable[float], share: float) -> float:
     """Return the value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+
+
+def written(what: str, verdict: Verdict, **more: float) -> dict[str, Any]:
+    """Return what a file says of a fault and of what it left."""
+    cut_off = [second for seconds in verdict.recoveries.values() for second in seconds]
+    return {
+        "what": what,
+        "kills": verdict.kills,
+        "accepted": verdict.accepted,
+        "lost": verdict.lost,
+        "runs": verdict.runs,
+        "run twice": verdict.run_twice,
+        "committed twice": verdict.committed_twice,
+        "buried": verdict.buried,
+        "leftovers": sum(verdict.leftovers.values()),
+        "cut off": len(cut_off),
+        "recovery s": _spread(verdict.recoveries.get(1) or verdict.resumed),
+        "recovery of suspects s": _spread([s for n, each in verdict.recoveries.items() if n > 1 for s in each]),
+        **{name: round(value, 3) for name, value in more.items()},
+    }
 
 
 class Results:
@@ -117,22 +140,7 @@ class Results:
 
     def add(self, fault: str, what: str, verdict: Verdict, **more: float) -> None:
         """Note what a fault left; `fault` is its number in docs/reliability.md, with a letter where it has several."""
-        cut_off = [second for seconds in verdict.recoveries.values() for second in seconds]
-        self._found[fault] = {
-            "what": what,
-            "kills": verdict.kills,
-            "accepted": verdict.accepted,
-            "lost": verdict.lost,
-            "runs": verdict.runs,
-            "run twice": verdict.run_twice,
-            "committed twice": verdict.committed_twice,
-            "buried": verdict.buried,
-            "leftovers": verdict.leftovers,
-            "cut off": len(cut_off),
-            "recovery s": _spread(verdict.recoveries.get(1, [])),
-            "recovery of suspects s": _spread([s for n, each in verdict.recoveries.items() if n > 1 for s in each]),
-            **{name: round(value, 3) for name, value in more.items()},
-        }
+        self._found[fault] = written(what, verdict, **more)
         if N:
             self._keep(fault)
 
@@ -145,9 +153,11 @@ class Results:
         FILE.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
 
-def _spread(seconds: list[float]) -> dict[str, float] | None:
+def _spread(seconds: Collection[float]) -> dict[str, float] | None:
     if not seconds:
         return None
+    if len(seconds) == 1:
+        return {"once": round(*seconds, 2)}
     return {
         "p50": round(statistics.median(seconds), 2),
         "p99": round(percentile(seconds, 0.99), 2),

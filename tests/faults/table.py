@@ -14,16 +14,17 @@ def rows() -> list[list[str]]:
     faults: dict[str, Any] = json.loads(FILE.read_text())["faults"]
     table = [[*HEAD]]
     for fault, found in faults.items():
-        table.append([fault, found["what"], *(f"{found[name]:,}" for name in COUNTS), _seconds(found)])
+        table.append([fault, found["what"], *(f"{found[name]:,}" for name in COUNTS), seconds(found)])
     return table
 
 
-def _seconds(found: dict[str, Any]) -> str:
-    first, suspects = (
-        ", ".join(f"{value:.1f}" for value in found[name].values()) if found[name] else ""
-        for name in ("recovery s", "recovery of suspects s")
-    )
-    return f"{first}; suspects {suspects}" if suspects else first or "–"
+def seconds(found: dict[str, Any]) -> str:
+    """Return what was measured of a fault's recovery, in words."""
+    measured = [("", found["recovery s"]), ("suspects ", found["recovery of suspects s"])]
+    texts = [who + ", ".join(f"{value:.1f}" for value in spread.values()) for who, spread in measured if spread]
+    if "completed" in found:
+        texts.append(f"all completed {found['completed']:.1f}")
+    return "; ".join(texts) or "–"
 
 
 def markdown() -> str:

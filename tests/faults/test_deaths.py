@@ -68,6 +68,7 @@ def test_what_outlasts_the_grace_is_handed_back_and_charged_nothing(group, queue
     eventually(lambda: ledger.starts().keys() == tasks or None)
     assert workers.stop(number) == 0
 
+    group.leaves(buraq_tasks_front=5)
     entries = redis.xrange("buraq_tasks_front")
     assert len(entries) == 5
     for _, fields in entries:
@@ -82,7 +83,7 @@ def test_a_second_signal_hands_back_at_once(group, queue, ledger, redis):
     workers.process.send_signal(signal.SIGTERM)
     eventually(lambda: "stopping" in workers.log.read_text() or None)
     assert workers.stop(signal.SIGINT) == 0
-    assert redis.xlen("buraq_tasks_front") == 1
+    group.leaves(buraq_tasks_front=1)
 
 
 def test_a_task_that_kills_its_process_is_buried_and_all_the_others_complete(group, queue, ledger, witness, redis):

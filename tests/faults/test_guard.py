@@ -1,6 +1,8 @@
 """A task holds the hub of its process for too long: health says so, and in the end others take over."""
 
+import os
 import re
+import signal
 import urllib.error
 import urllib.request
 from typing import Any
@@ -89,3 +91,5 @@ def test_past_max_blocked_others_take_over_what_a_blocked_process_has(
     eventually(lambda: nothing_left(redis))
     [line] = [line for line in stuck.log.read_text().splitlines() if "lease let go" in line]
     assert hot in line
+    os.kill(pid, signal.SIGKILL)  # it would be at it for a while
+    stuck.says("consuming", 2)

@@ -7,6 +7,7 @@ import pytest
 
 from buraq import Buraq, EnqueueError
 from tests.faults.conftest import consumers, naps, nothing_left
+from tests.faults.ledger import now
 from tests.faults.results import chance, judge, promised, size
 from tests.servers import eventually
 
@@ -52,13 +53,16 @@ def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fre
 
     ended = len(ledger.ended())
     server.start()
+    back = now()
     eventually(lambda: len(ledger.ended()) > ended or None, promised(5.0))
+    seconds = min(line.at for line in ledger.lines("end") if line.at > back) - back
     assert workers.workers() == pids
     conclude(
         "F9" if when == "at boot" else "F9b",
         f"the server is away for ten seconds, {when}",
         before,
         client=server.client(),
+        resumed=[seconds],
     )
 
 
@@ -99,7 +103,8 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
             server.kill()
             server.start()
     what = "SIGKILL of the server, which has an AOF, and of workers"
-    conclude("F8", what, tasks, kills=kills, client=server.client(), patience=120)
+    verdict = conclude("F8", what, tasks, kills=kills, client=server.client(), patience=120)
+    verdict.within(promised(15.0))
 
 
 def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(group, ledger, fresh_server):

@@ -129,6 +129,7 @@ def test_a_group_that_is_told_to_stop_does_not_wait_for_a_process_that_was_repla
 
     assert workers.stop(timeout=40) == 0
 
+    group.leaves(buraq_tasks_front=1)
     [(_, fields)] = redis.xrange("buraq_tasks_front")
     assert long in fields["payload"] and "deaths" not in fields
     assert redis.zcard("buraq_tasks:leases") == 0

@@ -1,7 +1,10 @@
 """What the documentation says of the faults is what was found."""
 
-from tests.faults.results import Verdict, percentile
-from tests.faults.table import markdown
+import pytest
+
+from tests.faults.ledger import Ledger
+from tests.faults.results import Verdict, percentile, written
+from tests.faults.table import markdown, seconds
 from tests.pages import ROOT
 
 
@@ -16,3 +19,34 @@ def test_a_share_of_values_does_not_exceed_its_percentile():
     assert [percentile(values, share) for share in (0.5, 0.99, 1.0)] == [100.0, 198.0, 200.0]
     assert percentile([7.0], 0.99) == 7.0
     assert Verdict(1, 0, 1, 0, 0).kept()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, "–"),
+        ({"resumed": [2.04]}, "2.0"),
+        ({"resumed": [1.0, 2.0, 4.0]}, "2.0, 4.0, 4.0"),
+        ({"recoveries": {1: [1.0, 3.0], 2: [5.0]}, "resumed": [9.0]}, "2.0, 3.0, 3.0; suspects 5.0"),
+    ],
+)
+def test_what_was_measured_of_a_recovery_is_in_its_row(found, said):
+    assert seconds(written("what", Verdict(1, 0, 1, 0, 0, **found))) == said
+
+
+def test_how_long_it_took_until_all_were_completed_is_in_the_row():
+    found = written("what", Verdict(1, 0, 1, 0, 0, recoveries={1: [1.0, 1.0]}), completed=23.41)
+    assert seconds(found) == "1.0, 1.0, 1.0; all completed 23.4"
+
+
+def test_what_is_left_is_counted_and_is_not_kept_to_oneself():
+    verdict = Verdict(1, 0, 1, 0, 0, leftovers={"buraq_tasks": 3, "process 7": 1})
+    assert written("what", verdict)["leftovers"] == 4
+    with pytest.raises(AssertionError, match="process 7"):
+        verdict.kept()
+
+
+def test_the_longest_time_without_a_commit_counts_from_the_fault_on(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.path.write_text("".join(f"committed nap t 1 7 {at}\n" for at in (1, 10, 13, 12, 18)))
+    assert [ledger.longest_pause(since) for since in (0, 9.5, 17, 20)] == [9, 5, 1, 0]
