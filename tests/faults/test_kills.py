@@ -1,5 +1,7 @@
 """Processes are killed at random, and at each labelled step: every task runs, and is committed once."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,9 +9,11 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.conftest import ROOT, naps, nothing_left
+from buraq.worker.failpoints import STEPS
+from tests.faults.conftest import ROOT, naps, no_dead_consumer, nothing_left
 from tests.faults.ledger import now
 from tests.faults.results import chance, promised, size
+from tests.faults.test_loops import LOOPS
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
@@ -68,6 +72,7 @@ def test_producers_are_killed_while_they_enqueue_and_what_they_were_told_is_kept
     assert len(ledger.ended()) == verdict.runs == waiting >= len(accepted)
 
 
+TASKS = {"nap": ("nap", {"seconds": 0.01}), "long nap": ("nap", {"seconds": 3}), "fail_once": ("fail_once", {})}
 # How often each attempt of a task starts when its process is killed at this step.
 ONCE, TWICE = {1: 1}, {1: 2}
 AT_EACH_STEP = {
@@ -83,28 +88,64 @@ AT_EACH_STEP = {
     ("fail_once", "promoted"): {1: 1, 2: 1},
     ("nap", "before renewing"): ONCE,
     ("nap", "renewed"): ONCE,
+    ("long nap", "before reclaiming"): TWICE,
+    ("long nap", "reclaimed"): TWICE,
+    ("long nap", "before leaving"): TWICE,
+    ("long nap", "left"): TWICE,
 }
 # These are of no task, and may come while the process has one, which would run again then: so there is none until then.
 OF_THE_LEASE = ("before renewing", "renewed")
+# To these comes who takes over from another process, which has died of a kill before.
+OF_THE_RECLAIMER = ("before reclaiming", "reclaimed")
+# And to these who was told to stop, and has handed back what outlasted the grace.
+OF_A_STOP = ("before leaving", "left")
+
+
+def test_the_steps_that_are_tested_are_all_there_are():
+    tested = {step for _, step in AT_EACH_STEP} | {f"{loop} loop" for loop in LOOPS}
+    assert tested == STEPS.keys()
+
+
+def die_at(step, kind, workers, queue, ledger):
+    """Have a process die at a step; return the id of the task that this may touch."""
+
+    def enqueued():
+        return queue.enqueue(*TASKS[kind]).id
+
+    if step in OF_THE_RECLAIMER + OF_A_STOP:
+        task = enqueued()
+        holder = eventually(lambda: next((pid for pid in workers.workers() if ledger.running([pid])), None))
+        order = workers.plant(step)
+        if step in OF_A_STOP:
+            os.kill(holder, signal.SIGTERM)
+        else:
+            workers.kill([holder])
+    else:
+        order = workers.plant(step)
+        if step in OF_THE_LEASE:
+            eventually(lambda: not order.exists())
+        task = enqueued()
+    eventually(lambda: not order.exists())
+    return task
 
 
 def test_at_each_step_a_kill_costs_exactly_the_runs_that_it_must(group, queue, ledger, redis, conclude):
     # A process takes over after two renewals, of which there are five in a lease: there is always one that may.
-    workers = group(processes=3, concurrency=5, fail_points=True, LEASE_TTL="5s").consuming()
-    found, slowest, tasks = {}, 0.0, set()
+    workers = group(processes=3, concurrency=5, fail_points=True, LEASE_TTL="5s", SHUTDOWN_TIMEOUT="500ms").consuming()
+    found, seconds, tasks, deaths = {}, [], set(), 0
     for kind, step in AT_EACH_STEP:
-        order = workers.plant(step)
-        if step in OF_THE_LEASE:
-            eventually(lambda order=order: not order.exists())
-        task = queue.enqueue(kind, {"seconds": 0.01} if kind == "nap" else {}).id
+        task = die_at(step, kind, workers, queue, ledger)
+        died = now()
         tasks.add(task)
-        eventually(lambda order=order: not order.exists())
-        killed = now()
+        deaths += 2 if step in OF_THE_RECLAIMER else 1
         eventually(lambda: nothing_left(redis))
-        eventually(lambda: len(workers.workers()) == 3 or None)
+        # Nobody is to come to the next step because of this death.
+        workers.says("consuming", workers.processes + deaths)
+        eventually(lambda: no_dead_consumer(redis))
         own = [run for run in ledger.runs() if run.id == task]
         found[kind, step] = dict(Counter(run.attempt for run in own))
-        slowest = max(slowest, own[-1].start - killed)
-    conclude("F2", "SIGKILL at each labelled step", tasks, killed=len(AT_EACH_STEP), slowest=slowest)
+        if own[-1].start > died and step not in OF_THE_LEASE + OF_A_STOP:
+            seconds.append(own[-1].start - died)
+    conclude("F2", "SIGKILL at each labelled step", tasks, killed=deaths, resumed=seconds)
     assert found == AT_EACH_STEP
-    assert slowest <= SOON
+    assert max(seconds) <= SOON
