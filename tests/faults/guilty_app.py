@@ -23,6 +23,28 @@ def abort() -> None:
 
 
 @queue.task
+def wait_at(gate: str, seconds: float) -> None:
+    """Wait until there is a file, the open gate, and then take a while."""
+    _note("start")
+    while not os.path.exists(gate):
+        time.sleep(0.2)
+    time.sleep(seconds)
+    _note("end")
+
+
+@queue.task
+def abort_when_told(order: str, gate: str) -> None:
+    """Take an order away, which is a file, and abort; without one where the gate is open."""
+    _note("start")
+    while not os.path.exists(gate):
+        with suppress(FileNotFoundError):
+            os.unlink(order)
+            break
+        time.sleep(0.02)
+    os.abort()
+
+
+@queue.task
 def end_the_process(how: str) -> None:
     """As a crash in C code does, as the kernel does when memory is short, or as a program does that is done."""
     _note("start")

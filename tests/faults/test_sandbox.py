@@ -9,8 +9,9 @@ import psutil
 import pytest
 import ujson
 
-from tests.faults.conftest import nothing_left
-from tests.faults.results import size
+from tests.faults.conftest import no_dead_consumer, nothing_left
+from tests.faults.ledger import Kill, now
+from tests.faults.results import promised, size
 from tests.servers import PATIENCE, eventually
 
 pytestmark = pytest.mark.e2e
@@ -32,23 +33,58 @@ def children(workers):
     return [child for pid in workers.workers() for child in psutil.Process(pid).children()]
 
 
-def test_of_a_thousand_tasks_one_aborts_and_it_alone_is_buried(workers, queue, ledger, witness, redis, conclude):
-    group = workers(concurrency=1000)
-    guilty = queue.enqueue("abort").id
-    tasks = {queue.enqueue("nap", {"seconds": 0.5}).id for _ in range(999)}
+def a_thousand(queue, gate, order):
+    """Enqueue 999 tasks that wait at a gate, in their midst one that aborts at an order. Return their ids, and its."""
 
-    eventually(lambda: (ledger.ended() == tasks and letters(redis)) or None, 90)
+    @queue.task
+    def wait_at(gate: str, seconds: float) -> None: ...
+
+    payloads = [{"gate": str(gate), "seconds": 0.2}] * 999
+    before = wait_at.enqueue_many(payloads[:499])
+    guilty = queue.enqueue("abort_when_told", {"order": str(order), "gate": str(gate)})
+    after = wait_at.enqueue_many(payloads[499:])
+    return {handle.id for handle in before + after}, guilty.id
+
+
+def cut_off_all(ledger, order, life):
+    """Have the guilty one abort once all thousand run in one process, in its first life or in its second."""
+    eventually(lambda: len(ledger.lines("start")) >= 1000 * life)
+    [pid] = {run.pid for run in ledger.runs()[1000 * (life - 1) :]}
+    order.touch()
+    killed = Kill(frozenset({pid}), now())
+    eventually(lambda: not order.exists())
+    return killed
+
+
+def test_of_a_thousand_tasks_in_flight_one_aborts_and_it_alone_is_buried(
+    workers, queue, ledger, witness, redis, conclude, tmp_path
+):
+    gate, order = tmp_path / "gate", tmp_path / "order"
+    innocents, guilty = a_thousand(queue, gate, order)
+    group = workers(concurrency=1000)
+    kills = [cut_off_all(ledger, order, life) for life in (1, 2)]
+    gate.touch()  # the third time all of them are suspects
+
+    eventually(lambda: (ledger.ended() == innocents and letters(redis)) or None, 90)
     eventually(lambda: nothing_left(redis))
     [letter] = letters(redis)
     assert letter["reason"] == "crashed"
     assert "signal SIGABRT; its peak memory was" in letter["error"]
-    assert "in abort" in letter["traceback"]
+    assert "in abort_when_told" in letter["traceback"]
     assert f'"id":"{guilty}"' in letter["payload"]
-    assert set(witness.count("Completed").values()) == {1}
+    eventually(lambda: witness.count("Completed") == dict.fromkeys(innocents, 1))
     assert {line.attempt for line in ledger.lines()} == {1}
-    deaths = deaths_of(group)
-    assert deaths <= 2, "the worker process died at most twice"
-    conclude("F12", "one of 1,000 tasks aborts its process", tasks | {guilty}, buried={guilty}, killed=deaths)
+    assert deaths_of(group) == 2, "the worker process died twice, and no more"
+    verdict = conclude(
+        "F12",
+        "one of 1,000 tasks in flight aborts its process, whenever all of them run",
+        innocents | {guilty},
+        buried={guilty},
+        kills=kills,
+        completed=ledger.last_commit() - kills[0].at,
+    )
+    assert [len(verdict.recoveries[deaths]) for deaths in (1, 2)] == [1000, 1000], "each death cut all of them off"
+    verdict.within(promised(15.0))
 
 
 def test_tasks_that_end_their_process_in_several_ways_are_buried_and_their_neighbours_complete(
@@ -65,8 +101,10 @@ def test_tasks_that_end_their_process_in_several_ways_are_buried_and_their_neigh
     said = " ".join(letter["error"] for letter in letters(redis))
     assert all(word in said for word in ("exit code 3", "signal SIGSEGV", "signal SIGKILL"))
     assert {line.attempt for line in ledger.lines("end")} == {1}
+    eventually(lambda: nothing_left(redis))
     what = "tasks that end their process: an exit, SIGSEGV, SIGKILL as when memory is short"
-    conclude("F12b", what, tasks | guilty, buried=guilty, killed=deaths_of(group))
+    seconds = ledger.last_commit() - min(run.start for run in ledger.runs() if run.id in guilty)
+    conclude("F12b", what, tasks | guilty, buried=guilty, killed=deaths_of(group), completed=seconds)
 
 
 def deaths_of(group):
@@ -210,15 +248,16 @@ def test_a_task_in_a_child_enqueues_another(workers, queue, ledger):
     assert group.stop() == 0
 
 
-def test_what_computes_when_a_worker_stops_may_finish_and_else_is_handed_back(workers, queue, ledger, redis):
-    group = workers(CPU_PROCESSES="2", SHUTDOWN_TIMEOUT="3s")
+def test_what_computes_when_a_worker_stops_may_finish_and_else_is_handed_back(group, queue, ledger, redis):
+    workers = group(target=TARGET, CPU_PROCESSES="2", SHUTDOWN_TIMEOUT="3s").consuming()
     short = queue.enqueue("compute_nap", {"seconds": 1.0}).id
     long = queue.enqueue("compute_nap", {"seconds": 60}).id
     eventually(lambda: ledger.starts().keys() == {short, long} or None)
-    pids = [child.pid for child in children(group)]
+    pids = [child.pid for child in children(workers)]
 
-    assert group.stop() == 0
+    assert workers.stop() == 0
     assert ledger.ended() == {short}
+    group.leaves(buraq_tasks_front=1)
     [(_, entry)] = redis.xrange("buraq_tasks_front")
     assert "deaths" not in entry
     assert f'"id":"{long}"' in entry["payload"]
@@ -240,14 +279,16 @@ def test_a_child_dies_with_its_worker_and_its_task_starts_again(workers, queue, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
-def test_a_child_in_which_nothing_else_has_a_turn_dies_with_its_worker_too(workers, queue, ledger):
-    group = workers()
+def test_a_child_in_which_nothing_else_has_a_turn_dies_with_its_worker_too(workers, queue, ledger, redis):
+    group = workers(LEASE_TTL="2s")
     queue.enqueue("endless_sum", max_retries=0)
     eventually(lambda: ledger.lines("start"))
     [child] = children(group)
     os.kill(group.workers()[0], signal.SIGKILL)
 
     eventually(lambda: not child.is_running() or None)
+    eventually(lambda: letters(redis))  # it may not be started again
+    eventually(lambda: no_dead_consumer(redis))
     assert group.stop() == 0
 
 
