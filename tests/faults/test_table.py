@@ -1,9 +1,11 @@
 """What the documentation says of the faults is what was found."""
 
+import json
+
 import pytest
 
 from tests.faults.ledger import Ledger
-from tests.faults.results import Verdict, percentile, written
+from tests.faults.results import FILE, Verdict, percentile, written
 from tests.faults.table import markdown, seconds
 from tests.pages import ROOT
 
@@ -12,6 +14,12 @@ def test_the_table_in_the_docs_is_that_of_the_last_large_run():
     assert markdown() in (ROOT / "docs" / "reliability.md").read_text(), (
         "python -m tests.faults.table prints the new one"
     )
+
+
+def test_all_rows_of_the_last_large_run_come_from_one_commit_in_which_nothing_was_changed():
+    faults = json.loads(FILE.read_text())["faults"].values()
+    [commit] = {found["machine"]["commit"] for found in faults}
+    assert "dirty" not in commit
 
 
 def test_a_share_of_values_does_not_exceed_its_percentile():
