@@ -35,7 +35,8 @@ def total() -> str:
     for name in ("lost", "committed twice"):
         where = [fault for fault, found in faults.items() if found[name]]
         said.append(f"{name} {sum(found[name] for found in faults.values())} ({', '.join(where) or 'nowhere'})")
-    return "; ".join(said) + "."
+    commits = {found["machine"]["commit"]: None for found in faults.values()}  # in the order of the rows
+    return f"{'; '.join(said)}. Measured on {', '.join(commits)}."
 
 
 def markdown() -> str:

@@ -41,6 +41,23 @@ def test_worker_processes_are_killed_at_random_and_every_task_is_committed_once(
     verdict.within(SOON)
 
 
+def test_one_of_two_worker_processes_is_killed_again_and_again_and_every_task_is_committed_once(
+    group, queue, ledger, conclude
+):
+    # Each kill takes half of all that runs, so that many tasks are cut off twice and more, and are suspects.
+    rand = chance("F1d")
+    workers = group(processes=2, concurrency=20).consuming()
+    tasks = naps(queue, [round(rand.uniform(0, 2), 3) for _ in range(size(150, 1 / 10))])
+    kills = []
+    while len(tasks - ledger.ended()) > 40:
+        outlast(rand.uniform(1, 3))
+        alive = eventually(lambda: [pid for pid in workers.workers() if ledger.running([pid])] or None)
+        kills.append(workers.kill([rand.choice(alive)]))
+    what = "SIGKILL of one of two worker processes every one to three seconds, tasks of up to two seconds"
+    verdict = conclude("F1d", what, tasks, kills=kills, patience=240)
+    verdict.within(SOON)
+
+
 PRODUCER = """
 import os, sys
 from buraq import Buraq
