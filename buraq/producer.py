@@ -255,7 +255,9 @@ class _Line:
                 self._trouble = passing[0]
                 self._link.close()  # a server that changes its role is looked up again
             except Unreachable as error:
-                self._trouble = error
+                # What breaks off at the deadline tells less than what was wrong before.
+                if self._trouble is None or time.monotonic() < deadline:
+                    self._trouble = error
             time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
         return False
 

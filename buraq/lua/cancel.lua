@@ -39,7 +39,7 @@ else
   if where == 'd' then return 'DEAD' end
   local pending = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1)
   -- Without a group nothing runs. No other error is to pass for that, or what runs would be taken away.
-  if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then return pending end
+  if pending.err and not string.find(tostring(pending.err), 'NOGROUP', 1, true) then return pending end
   if not pending.err and #pending > 0 then return 'RUNNING' end
   redis.call('XDEL', key, entry)
 end

@@ -142,7 +142,7 @@ def test_in_a_cluster_a_user_may_not_change_it_nor_reach_what_is_not_buraqs(node
 def test_a_cluster_that_may_not_be_asked_who_serves_what_says_so_with_the_remedy(lone: Cluster, node: Node) -> None:
     node.ask("ACL", "SETUSER", "producer", "-cluster|slots")
     try:
-        queue = Buraq(Config.from_env(lone.settings("producer", ENQUEUE_TIMEOUT="300ms")))
+        queue = Buraq(Config.from_env(lone.settings("producer", ENQUEUE_TIMEOUT="3s")))
         with pytest.raises(QueueUnavailable, match=r"CLUSTER SLOTS: .*docs/security\.md.*ACL LOG"):
             queue.enqueue("t", {})
     finally:
