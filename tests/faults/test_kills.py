@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from buraq.worker.failpoints import STEPS
+from buraq.worker.reclaimer import MOST_DEATHS
 from tests.faults.conftest import ROOT, naps, no_dead_consumer, nothing_left
 from tests.faults.ledger import now
 from tests.faults.results import chance, promised, size
@@ -41,8 +42,8 @@ def test_worker_processes_are_killed_at_random_and_every_task_is_committed_once(
     verdict.within(SOON)
 
 
-def test_one_of_two_worker_processes_is_killed_again_and_again_and_every_task_is_committed_once(
-    group, queue, ledger, conclude
+def test_one_of_two_worker_processes_is_killed_again_and_again_and_what_is_not_committed_died_six_times(
+    group, queue, ledger, redis, conclude
 ):
     # Each kill takes half of all that runs, so that many tasks are cut off twice and more, and are suspects.
     rand = chance("F1d")
@@ -54,7 +55,10 @@ def test_one_of_two_worker_processes_is_killed_again_and_again_and_every_task_is
         alive = eventually(lambda: [pid for pid in workers.workers() if ledger.running([pid])] or None)
         kills.append(workers.kill([rand.choice(alive)]))
     what = "SIGKILL of one of two worker processes every one to three seconds, tasks of up to two seconds"
-    verdict = conclude("F1d", what, tasks, kills=kills, patience=240)
+    eventually(lambda: len(ledger.ended()) + redis.xlen("buraq_tasks_dlq") >= len(tasks) or None, 240)
+    given_up = tasks - ledger.ended()
+    assert all(ledger.starts()[task] > MOST_DEATHS for task in given_up), "no task is given up before"
+    verdict = conclude("F1d", what, tasks, kills=kills, buried=given_up)
     verdict.within(SOON)
 
 
