@@ -35,7 +35,7 @@ def total() -> str:
     for name in ("lost", "committed twice"):
         where = [fault for fault, found in faults.items() if found[name]]
         said.append(f"{name} {sum(found[name] for found in faults.values())} ({', '.join(where) or 'nowhere'})")
-    commits = {found["machine"]["commit"]: None for found in faults.values()}  # in the order of the rows
+    commits = {found["machine"]["commit"].removesuffix("-dirty"): None for found in faults.values()}  # by their rows
     return f"{'; '.join(said)}. Measured on {', '.join(commits)}."
 
 
