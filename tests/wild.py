@@ -12,7 +12,7 @@ from tests.servers import PATIENCE
 
 # The same requests in each run.
 tried = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 _APART = b"\r\n\0 "  # what ends a part of a request

@@ -57,9 +57,15 @@ def flowing(start: Callable[..., Running], traces: Traces, eventually: Callable[
     """Start a demo and return when tasks flow."""
 
     def demo(*options: str, url: str | None = None, **settings: str) -> Running:
-        running = start("demo", *options, url=url, **{"SHUTDOWN_TIMEOUT": "300ms", **traces.env, **settings})
+        def begin() -> Running:
+            return start("demo", *options, url=url, **{"SHUTDOWN_TIMEOUT": "300ms", **traces.env, **settings})
+
+        running = begin()
 
         def flows() -> bool:
+            nonlocal running
+            if running.process.poll() is not None and "the port is taken" in running.output:
+                running = begin()  # another test's process took it between the demo's look and its worker's start
             assert running.process.poll() is None, running.output
             return re.search(r"completed [1-9]", running.output) is not None
 
