@@ -269,6 +269,15 @@ class Broker:
         pairs = [word for pair in facts.items() for word in pair]
         return self.script("lease")(keys, [worker, ttl_ms, now_ms, LOST_SHOWN_MS, *pairs])
 
+    def died_commands(self, worker: str) -> list[tuple[Argument, ...]]:
+        """Return the commands that end the lease of a worker process which is known to be dead, and say that it is."""
+        said = self.keys.worker(worker)
+        return [("HSET", said, "died", 1), ("PEXPIRE", said, LOST_SHOWN_MS), ("ZREM", self.keys.leases, worker)]
+
+    def died_question(self, worker: str) -> tuple[Argument, ...]:
+        """Return the command that asks whether a worker process is known to be dead; nil when it is not."""
+        return "HGET", self.keys.worker(worker), "died"
+
     def leave(self, worker: str, limit: int = SETTLE_BATCH) -> Call:
         """Hand back what is pending under the process's name, then forget the process."""
         keys, streams = self.keys, self.keys.streams

@@ -125,7 +125,7 @@ class QueueKeys:
         return f"{self.base}:types"
 
     def worker(self, name: str) -> str:
-        """HASH of what a worker process says of itself."""
+        """HASH of what a worker process says of itself; `died` is written by its arbiter."""
         return f"{self.base}:worker:{name}"
 
     def settled(self, name: str) -> str:

@@ -37,7 +37,10 @@ class Farewells:
         self._under_way: list[Any] = []  # a lock for each thread, held until it is done
 
     def end_lease(self, name: str) -> None:
-        """End the lease of a dead process, on all queues. When the server does not answer, or refuses, it runs out."""
+        """End the lease of a dead process on all queues, and say that it is dead: anybody may take its tasks at once.
+
+        When the server does not answer, or refuses, the lease runs out.
+        """
         done = _allocate_lock()
         done.acquire()
         self._under_way.append(done)
@@ -66,5 +69,6 @@ class Farewells:
         for shard in backend.shards:
             with suppress(ResponseError, *Unreachable):
                 queues = ShardInspector(shard).queues()
-                shard.server.shared.commands([("ZREM", shard.names.queue(queue).leases, name) for queue in queues])
+                died = [words for queue in queues for words in shard.broker(queue).died_commands(name)]
+                shard.server.shared.commands(died)
         backend.close()

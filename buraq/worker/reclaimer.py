@@ -30,6 +30,7 @@ MOST_DEATHS = 5  # a task with retries is buried when its deaths exceed this, or
 FOREIGN_IDLE_MS = 3600 * 1000  # a consumer that is not ours is left alone unless idle for so long
 OUR_NAME = re.compile(r"~[0-9a-f]{8}$")
 _TRIM_EVERY = 60.0
+_FIRST_LOOK, _NEXT_LOOK = 0.1, 1.0  # seconds; what a group held waits for its successor, which waits for its lease
 
 
 def target_of(deaths: int, max_retries: int) -> str:
@@ -42,12 +43,12 @@ def target_of(deaths: int, max_retries: int) -> str:
 class Reclaimer(Loop):
     """Looks for consumers without a valid lease and takes what is pending under their names.
 
-    Only while our own lease has been held for two renewals without a lapse: after an outage longer than a lease
-    everybody has lapsed, and the first one back would rob the living.
+    Only of those whose death an arbiter has seen, until our own lease has been held for two renewals without a lapse:
+    after an outage longer than a lease everybody has lapsed, and the first one back would rob the living.
     """
 
     name = "reclaim"
-    interval = 1.0
+    interval = _FIRST_LOOK
 
     def __init__(
         self,
@@ -72,17 +73,19 @@ class Reclaimer(Loop):
         if time.monotonic() - self._trimmed > _TRIM_EVERY:
             self._trimmed = time.monotonic()
             self.trim()
-        if self._lease.held >= 2 and self._lease.valid:
+        self.interval = _NEXT_LOOK if self._lease.valid else _FIRST_LOOK
+        if self._lease.valid:
             self.each(self._brokers(), self.look)
 
     def look(self, broker: Broker) -> None:
-        """Reclaim from every dead process of one queue."""
+        """Reclaim from every process of one queue that is dead, as far as may be told yet."""
         streams = broker.keys.streams
         asks = [("XINFO", "CONSUMERS", streams[letter], broker.group) for letter in LETTERS]
         rows, clock, *consumers = self._link.commands(
             [("ZRANGE", broker.keys.leases, 0, -1, "WITHSCORES"), ("TIME",), *asks]
         )
         now_ms, leases = unix_ms(clock), leases_of(checked(rows))
+        gone: list[tuple[str, str]] = []
         for letter, reply in zip(LETTERS, consumers, strict=True):
             if isinstance(reply, Exception):
                 continue  # no such stream or group: the fetcher makes it
@@ -92,7 +95,16 @@ class Reclaimer(Loop):
                 if leases.get(name, 0.0) > now_ms or name == self._lease.name:
                     continue
                 if OUR_NAME.search(name) or int(facts[b"idle"]) > FOREIGN_IDLE_MS:
-                    self._take_from(broker, letter, name)
+                    gone.append((letter, name))
+        if self._lease.held < 2:
+            gone = self._seen_to_die(broker, gone)
+        for letter, name in gone:
+            self._take_from(broker, letter, name)
+
+    def _seen_to_die(self, broker: Broker, gone: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those of the silent whose arbiter has seen them die."""
+        replies = self._link.commands([broker.died_question(name) for _, name in gone]) if gone else []
+        return [who for who, died in zip(gone, replies, strict=True) if checked(died) is not None]
 
     def _take_from(self, broker: Broker, letter: str, dead: str) -> None:
         """Take all that is pending of one stream under a dead process's name, batch by batch."""

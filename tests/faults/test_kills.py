@@ -59,9 +59,8 @@ def test_one_of_two_worker_processes_is_killed_again_and_again_and_what_is_not_c
     given_up = tasks - ledger.ended()
     assert all(ledger.starts()[task] > MOST_DEATHS for task in given_up), "no task is given up before"
     verdict = conclude("F1d", what, tasks, kills=kills, buried=given_up)
-    # The only one who could take over may be killed before it has looked, and its successor holds a lease for two
-    # renewals first.
-    verdict.within(promised(6.0))
+    # The only one who could take over may be killed before it has looked: then its successor does.
+    verdict.within(SOON)
 
 
 PRODUCER = """

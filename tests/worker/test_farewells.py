@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from buraq.app import Buraq
+from buraq.broker import LOST_SHOWN_MS
 from buraq.config import Config
 from buraq.worker.farewells import Farewells
 from tests.servers import Server
@@ -29,6 +30,19 @@ def test_the_lease_of_a_dead_process_is_ended_on_all_its_queues(app: Buraq, serv
     assert farewells.wait(LONG)
     for broker in living.brokers:
         assert redis.zrange(broker.keys.leases, 0, -1) == ["w~00000001"]
+        dead, alive = broker.keys.worker("w~0000dead"), broker.keys.worker("w~00000001")
+        assert (redis.hget(dead, "died"), redis.hget(alive, "died")) == ("1", None)
+        assert 0 < redis.pttl(dead) <= LOST_SHOWN_MS
+
+
+def test_what_never_had_a_lease_leaves_nothing_for_ever(app: Buraq, server: Server, redis: Redis) -> None:
+    app.enqueue("t")
+
+    farewells = Farewells(Config.from_env({"REDIS_URL": server.url}))
+    farewells.end_lease("w~0000dead")
+
+    assert farewells.wait(LONG)
+    assert 0 < redis.pttl(app.backend.broker("default").keys.worker("w~0000dead")) <= LOST_SHOWN_MS
 
 
 def test_who_forks_waits_until_no_thread_is_at_it(fresh_server: Callable[..., Server]) -> None:

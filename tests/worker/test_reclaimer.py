@@ -359,6 +359,43 @@ def test_a_process_that_has_not_renewed_twice_robs_nobody(
     assert pending(redis, keys) == {}
 
 
+def test_of_one_that_was_seen_to_die_all_is_taken_at_once_and_of_the_silent_nothing_yet(
+    app: Buraq, redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], lease: Lease, keys: QueueKeys
+) -> None:
+    held("t1", "t2")
+    held("t3", by="host~cccccccc")
+    app.backend.server.shared.commands(app.backend.broker("default").died_commands(DEAD))
+    lapse(redis, lease)
+    lease.renew()
+
+    reclaiming.loop.step()
+
+    assert waiting(redis, keys)["f"] == ["t1", "t2"]
+    assert pending(redis, keys) == {"host~cccccccc": 1}
+
+
+def test_one_that_was_seen_to_die_and_has_a_lease_yet_is_not_robbed(
+    app: Buraq, redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], lease: Lease, keys: QueueKeys
+) -> None:
+    held("t1", by="host~cccccccc")
+    app.backend.server.shared.commands(app.backend.broker("default").died_commands("host~cccccccc"))
+    lease_of(app, name="host~cccccccc")
+
+    reclaiming.loop.step()
+
+    assert pending(redis, keys) == {"host~cccccccc": 1}
+
+
+def test_before_there_is_a_lease_it_is_looked_for_often(reclaiming: Reclaiming, lease: Lease) -> None:
+    lease.until = time.monotonic()
+    reclaiming.loop.step()
+    assert reclaiming.loop.interval < 0.5
+
+    lease.renew()
+    reclaiming.loop.step()
+    assert reclaiming.loop.interval == 1.0
+
+
 def test_a_process_without_a_valid_lease_robs_nobody(
     redis: Redis, reclaiming: Reclaiming, held: Callable[..., None], lease: Lease, keys: QueueKeys
 ) -> None:
