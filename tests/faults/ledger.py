@@ -67,15 +67,15 @@ class Ledger:
         return Counter(line.id for line in self.lines("start"))
 
     def runs(self) -> list[Run]:
-        """Return all runs in the order of their starts."""
+        """Return all runs in the order of their starts. One that failed, and is retried, has ended too."""
         runs: list[Run] = []
-        under_way: dict[tuple[str, int], Run] = {}
+        under_way: dict[tuple[str, int, int], Run] = {}
         for line in self.lines():
             if line.what == "start":
                 runs.append(Run(line.id, line.attempt, line.pid, line.at))
-                under_way[line.id, line.pid] = runs[-1]
-            elif line.what == "end" and (line.id, line.pid) in under_way:
-                under_way.pop((line.id, line.pid)).end = line.at
+                under_way[line.id, line.attempt, line.pid] = runs[-1]
+            elif line.what in ("end", "retried") and (run := under_way.pop((line.id, line.attempt, line.pid), None)):
+                run.end = line.at
         return runs
 
     def running(self, pids: Iterable[int]) -> bool:
