@@ -24,11 +24,13 @@ from buraq.config import Config
 
 queue = Buraq()
 
+_IN_LETTERS = str.maketrans("0123456789", "abcdefghij")
+
 
 @queue.task(max_retries=0)
 def fail(number: int) -> None:
-    """Fail in one of ten ways."""
-    raise ValueError(f"way {number % 10} is closed")
+    """Fail in one of a thousand ways, all there are groups for. Errors that differ in digits only would be alike."""
+    raise ValueError(f"way {str(number % 1000).translate(_IN_LETTERS)} is closed")
 
 
 @queue.task
