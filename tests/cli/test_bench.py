@@ -13,7 +13,7 @@ import pytest
 import buraq
 from tests.cli.conftest import COMMAND, LIMIT, Done, Running, environment
 
-NAMES = ["process", "enqueue", "latency", "sleepers", "backlog", "api", "scaling", "versions", "peers"]
+NAMES = ["process", "enqueue", "latency", "sleepers", "backlog", "api", "scaling", "steps", "versions", "peers"]
 ROOT = Path(__file__).parents[2]
 
 
