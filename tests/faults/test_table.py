@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.ledger import Ledger
 from tests.faults.results import Verdict, percentile, written
-from tests.faults.table import markdown, seconds
+from tests.faults.table import headline, markdown, seconds
 from tests.pages import ROOT
 
 
@@ -12,6 +12,11 @@ def test_the_table_in_the_docs_is_that_of_the_last_large_run():
     assert markdown() in (ROOT / "docs" / "reliability.md").read_text(), (
         "python -m tests.faults.table prints the new one"
     )
+
+
+def test_the_readme_says_what_the_table_comes_to():
+    said = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{headline()}." in said, "python -m tests.faults.table prints the new one"
 
 
 def test_a_share_of_values_does_not_exceed_its_percentile():
