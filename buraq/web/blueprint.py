@@ -18,7 +18,7 @@ from buraq.audit import Action, Audit
 from buraq.backend import Backend
 from buraq.deadletters import DeadLetters
 from buraq.errors import ConfigError
-from buraq.inspector import WorkerProcess
+from buraq.inspector import Broken, WorkerProcess, say_broken
 from buraq.web import contract
 from buraq.web.access import Access, Authorize, access_of, client_address
 from buraq.web.answers import answer_errors, only, secure
@@ -137,7 +137,10 @@ class Api:
 
     def workers(self) -> Response:
         """The worker processes, those included that vanished a short while ago."""
-        return jsonify([describe(worker) for worker in self.state.inspector.workers()])
+        broken: Broken = {}
+        found = self.state.inspector.workers(broken)
+        say_broken(broken)
+        return jsonify([describe(worker) for worker in found])
 
     def stream(self) -> Response:
         """Events as they happen."""

@@ -472,6 +472,38 @@ def test_with_the_server_away_that_alone_is_shown(fresh_server: Callable[..., Se
     assert not any(name.startswith(("buraq_queue_", "buraq_workers")) for name in found)
 
 
+@pytest.mark.parametrize(
+    ("key", "unread"),
+    [
+        ("buraq_tasks:post_dlq", {"dead"}),
+        ("buraq_tasks:post:scheduled", {"scheduled"}),
+        ("buraq_tasks:post_low", {"waiting", "running"}),
+        ("buraq_tasks:post:leases", set()),
+    ],
+)
+def test_a_key_that_was_overwritten_hides_only_its_own_figures_and_the_server_is_up(
+    inspector: Inspector, redis: Redis, key: str, unread: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.sadd("buraq_tasks:queues", "post", "zeta")
+    redis.delete(key)
+    redis.rpush(key, "of the wrong type")
+
+    found = collected(QueueCollector(inspector))
+
+    assert found["buraq_redis_up"] == 1
+    for queue in ("default", "post", "zeta"):
+        for state in ("waiting", "running", "scheduled", "dead"):
+            shown = f'buraq_queue_tasks{{queue="{queue}",state="{state}"}}' in found
+            assert shown == (queue != "post" or state not in unread), (queue, state)
+    assert key in [getattr(record, "broken_key", None) for record in caplog.records]
+
+
+def test_a_server_that_refuses_to_name_its_queues_is_up(inspector: Inspector, redis: Redis) -> None:
+    redis.set("buraq_tasks:queues", "of the wrong type")
+
+    assert collected(QueueCollector(inspector))["buraq_redis_up"] == 1
+
+
 def test_what_a_collector_says_wins_over_the_processes_own(inspector: Inspector) -> None:
     TaskMetrics().redis_up(False)
 

@@ -555,3 +555,74 @@ def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:
     [shown_server] = answer.json["servers"]
     assert (shown_server["product"], shown_server["aof"], shown_server["shards"]) == ("valkey", False, 1)
     assert next(one["level"] for one in answer.json["warnings"]) == "danger"
+
+
+# --- Keys that somebody has overwritten ---------------------------------------------------------
+
+
+def overwrite(redis: Redis, key: str) -> None:
+    """Put a list where Buraq has something else."""
+    redis.delete(key)
+    redis.rpush(key, "of the wrong type")
+
+
+OVERWRITTEN = {  # key of the queue mail -> what is not known then
+    "buraq_tasks:mail_dlq": "dead",
+    "buraq_tasks:mail:scheduled": "scheduled",
+    "buraq_tasks:mail_high": "waiting",
+    "buraq_tasks:mail:stats": "rates",
+    "buraq_tasks:mail:leases": "workers",
+}
+
+
+@pytest.mark.parametrize("key", OVERWRITTEN)
+def test_a_key_that_was_overwritten_hides_no_other_figure_and_its_queue_names_it(
+    both: tuple[Client, Workplace], redis: Redis, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, work = both
+    work.lease("default", "mail")
+    for queue in ("default", "mail"):
+        work.app.enqueue("t", {}, queue=queue)
+        work.app.enqueue("t", {}, queue=queue, delay=50)
+    work.bury(1, queue="default")
+    overwrite(redis, key)
+
+    whole = api.get("/overview")
+
+    default, mail = whole["queues"]
+    assert (default["waiting"], default["scheduled"], default["dead"], default["workers"]) == (0, 1, 1, 1)
+    assert "broken" not in default
+    assert mail["broken"] == [key]
+    assert mail["waiting"] == 1
+    assert mail["scheduled"] == (OVERWRITTEN[key] != "scheduled")
+    assert whole["workers"]["active"] == 1
+    assert api.get("/queues/mail")["broken"] == [key]
+    assert [queue["name"] for queue in api.get("/queues")["queues"]] == ["default", "mail"]
+    [said] = [record for record in caplog.records if record.msg == "a key holds another type of value"]
+    assert (said.queue, said.broken_key, said.unread) == ("mail", key, OVERWRITTEN[key])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "member"),
+    [("stats", "/statistics", "counts"), ("types", "/task-types", "types"), ("leases", "/workers", "workers")],
+)
+def test_a_list_of_all_queues_is_answered_without_what_an_overwritten_key_would_add(
+    both: tuple[Client, Workplace], redis: Redis, key: str, path: str, member: str
+) -> None:
+    api, work = both
+    work.lease("default", "mail")
+    work.app.enqueue("t", {}, queue="mail")
+    overwrite(redis, f"buraq_tasks:mail:{key}")
+
+    assert member in api.get(path)
+    [worker] = api.http.get("/api/workers").json  # type: ignore[union-attr]
+    assert worker["queues"] == (["default"] if key == "leases" else ["default", "mail"])
+
+
+def test_a_pause_that_cannot_be_read_hides_no_figure(both: tuple[Client, Workplace], redis: Redis) -> None:
+    api, work = both
+    work.app.enqueue("t", {})
+    overwrite(redis, "buraq_tasks:paused")
+
+    [default] = api.get("/overview")["queues"]
+    assert (default["waiting"], default["paused"], default["broken"]) == (1, None, ["buraq_tasks:paused"])
