@@ -619,6 +619,27 @@ def test_a_list_of_all_queues_is_answered_without_what_an_overwritten_key_would_
     assert worker["queues"] == (["default"] if key == "leases" else ["default", "mail"])
 
 
+@pytest.mark.parametrize("key", ["buraq_tasks:bulk_dlq", "buraq_tasks:bulk_dlq:groups"])
+def test_dead_letters_that_were_overwritten_hide_no_other_queues_and_are_not_said_to_be_none(
+    both: tuple[Client, Workplace], redis: Redis, key: str
+) -> None:
+    api, work = both
+    for queue in ("bulk", "default", "mail"):
+        work.app.enqueue("t", {}, queue=queue, id=queue)
+        work.bury(1, queue=queue)
+    overwrite(redis, key)
+
+    everywhere = api.get("/dead-letters")
+    assert {letter["task_id"] for letter in everywhere["items"]} - {"bulk"} == {"default", "mail"}
+    assert everywhere["total"] == len(everywhere["items"])
+    assert {group["queue"] for group in api.get("/dead-letters/groups")["groups"]} == {"default", "mail"}
+    assert api.ask("GET", "/dead-letters/groups?queue=bulk").status_code == 503
+    assert api.ask("GET", "/dead-letters?queue=bulk").status_code == (503 if key.endswith("_dlq") else 200)
+    if key.endswith("_dlq"):
+        assert api.http.post("/api/retry-dlq").status_code == 503
+        assert sorted(item["id"] for item in api.get("/tasks?state=waiting&queue=mail")["items"]) == ["mail"]
+
+
 def test_a_pause_that_cannot_be_read_hides_no_figure(both: tuple[Client, Workplace], redis: Redis) -> None:
     api, work = both
     work.app.enqueue("t", {})
