@@ -19,7 +19,7 @@ from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, is_entry
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
-from buraq.replies import all_checked, checked, group_of, pending_of, unix_ms
+from buraq.replies import Broken, all_checked, checked, group_of, pending_of, unix_ms
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
@@ -232,10 +232,13 @@ class Tasks:
 
 
 def newest_letters(
-    parts: Mapping[str, Part], after: Place | None = None, first: int = 50
+    parts: Mapping[str, Part], after: Place | None = None, first: int = 50, broken: Broken | None = None
 ) -> Iterator[tuple[Place, int, DeadLetter]]:
-    """Go through the dead letters of parts of queues, the newest first: place, size in bytes, and what is there."""
-    for one in newest_first({name: (part.link, part.keys.dlq) for name, part in parts.items()}, after, first):
+    """Go through the dead letters of parts of queues, the newest first: place, size in bytes, and what is there.
+
+    What are no dead letters, because something else has overwritten them, is added to `broken`, as `newest_first` does.
+    """
+    for one in newest_first({name: (part.link, part.keys.dlq) for name, part in parts.items()}, after, first, broken):
         letter = of_fields(one.place.entry, one.fields)
         yield one.place, one.size, replace(letter, entry=one.place.marked)
 

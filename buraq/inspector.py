@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
 from buraq.backend import Backend
 from buraq.keys import DEFAULT_QUEUE
+from buraq.log import RateLimited
+from buraq.replies import Broken
 from buraq.shard_inspector import (
     MOST_TYPES,
     RATE_SECONDS,
@@ -17,12 +20,18 @@ from buraq.shard_inspector import (
     WorkerProcess,
 )
 
-__all__ = ["RATE_SECONDS", "Inspector", "QueueCounts", "QueuePace", "WorkerProcess"]
+__all__ = ["RATE_SECONDS", "Broken", "Inspector", "QueueCounts", "QueuePace", "WorkerProcess", "say_broken"]
+
+_rare = RateLimited(logging.getLogger(__name__), seconds=60.0)
+
+
+REMEDY = "something else has overwritten it: see with TYPE what it holds, then move it away with RENAME"
 
 
 class Inspector:
     """Reads what the server holds, in a cluster all shards as one. Raises one of `connection.Unreachable` when it, or
-    a part of it, is away.
+    a part of it, is away, and what it answers where it refuses. What takes `broken` adds to that the keys that hold
+    another type of value, and takes them for empty; without it, they are an error too.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -40,30 +49,30 @@ class Inspector:
         others = {name for shard in self._shards for name in shard.queues()} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
-    def counts(self, queue: str) -> QueueCounts:
+    def counts(self, queue: str, broken: Broken | None = None) -> QueueCounts:
         """Return how many tasks of a queue are where, in two round trips to each shard whatever their number."""
-        parts = [shard.counts(queue) for shard in self._shards]
+        parts = [shard.counts(queue, broken) for shard in self._shards]
         return parts[0] if len(parts) == 1 else _sum(parts)
 
-    def paces(self, queues: Sequence[str]) -> tuple[int, list[QueuePace]]:
+    def paces(self, queues: Sequence[str], broken: Broken | None = None) -> tuple[int, list[QueuePace]]:
         """Return the server's time in ms, and for each queue how fast it was in the last `RATE_SECONDS`."""
-        now_ms, paces = self._shards[0].paces(queues)
+        now_ms, paces = self._shards[0].paces(queues, broken)
         for shard in self._shards[1:]:
-            paces = [_faster(one, other) for one, other in zip(paces, shard.paces(queues)[1], strict=True)]
+            paces = [_faster(one, other) for one, other in zip(paces, shard.paces(queues, broken)[1], strict=True)]
         return now_ms, paces
 
-    def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
+    def statistics(self, queues: Sequence[str], broken: Broken | None = None) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue at each shard as the scripts keep them."""
-        now_ms, found = self._shards[0].statistics(queues)
+        now_ms, found = self._shards[0].statistics(queues, broken)
         for shard in self._shards[1:] if queues else ():
-            found += shard.statistics(queues)[1]
+            found += shard.statistics(queues, broken)[1]
         return now_ms, found
 
-    def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
+    def task_types(self, queues: Sequence[str], broken: Broken | None = None) -> dict[str, list[str]]:
         """Return the task types that live worker processes know, by name, with the queues that those read."""
-        found = self._shards[0].task_types(queues)
+        found = self._shards[0].task_types(queues, broken)
         for shard in self._shards[1:]:
-            for name, readers in shard.task_types(queues).items():
+            for name, readers in shard.task_types(queues, broken).items():
                 found[name] = sorted({*found.get(name, ()), *readers}, key=list(queues).index)
         return dict(sorted(found.items())[:MOST_TYPES])
 
@@ -80,15 +89,23 @@ class Inspector:
         words = (shard.cancel(queue, task_id, attempts, deaths) for shard in self._likely_first(task_id))
         return next((word for word in words if word != "UNKNOWN"), "UNKNOWN")
 
-    def workers(self) -> list[WorkerProcess]:
+    def workers(self, broken: Broken | None = None) -> list[WorkerProcess]:
         """Return the worker processes of all queues, the lost ones of the last minutes too."""
         queues = self.queues()
         found: dict[str, WorkerProcess] = {}
         for shard in self._shards:
-            for process in shard.workers(queues):
+            for process in shard.workers(queues, broken):
                 known = found.get(process.id)
                 found[process.id] = process if known is None else _merged(known, process)
         return [found[name] for name in sorted(found)]
+
+
+def say_broken(broken: Broken) -> None:
+    """Log each key that holds another type of value, once a minute: the figures that it would say are missing."""
+    for queue, keys in broken.items():
+        for key, what in keys.items():
+            told = {"queue": queue, "broken_key": key, "unread": what, "remedy": REMEDY}
+            _rare.error("a key holds another type of value", key=key, extra=told)
 
 
 def _sum(parts: Sequence[QueueCounts]) -> QueueCounts:

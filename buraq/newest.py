@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from buraq.connection import SharedLink
-from buraq.replies import all_checked
+from buraq.replies import Broken, checked, unless_broken
 
 CHUNK = 100  # entries that are read of a stream at once
 
@@ -45,17 +45,20 @@ class Entry(NamedTuple):
 Streams = Mapping[str, tuple[SharedLink, str]]  # by the names of the parts that they belong to
 
 
-def newest_first(streams: Streams, after: Place | None = None, first: int = CHUNK) -> Iterator[Entry]:
+def newest_first(
+    streams: Streams, after: Place | None = None, first: int = CHUNK, broken: Broken | None = None
+) -> Iterator[Entry]:
     """Go through streams from the newest entry on, or from the one that follows `after`.
 
-    `first` is how many entries are wanted most likely; no more are read at first.
+    `first` is how many entries are wanted most likely; no more are read at first. What is no stream is added to
+    `broken`, and is empty then; without that it is an error.
     """
     ends = {part: _below(part, after) for part in streams}
     heads: dict[str, list[Entry]] = {part: [] for part in streams}
     count = max(1, min(CHUNK, -(-first // max(1, len(streams)))))
     while heads:
         empty = [part for part, entries in heads.items() if not entries]
-        for part, found in _read(streams, ends, empty, count):
+        for part, found in _read(streams, ends, empty, count, broken):
             if found:
                 heads[part] = found[::-1]
                 ends[part] = f"({found[-1].place.entry}"
@@ -77,14 +80,18 @@ def _below(part: str, after: Place | None) -> str:
     return after.entry if part > after.part else f"({after.entry}"
 
 
-def _read(streams: Streams, ends: Mapping[str, str], parts: list[str], count: int) -> Iterator[tuple[str, list[Entry]]]:
+def _read(
+    streams: Streams, ends: Mapping[str, str], parts: list[str], count: int, broken: Broken | None
+) -> Iterator[tuple[str, list[Entry]]]:
     """Yield what comes next of some parts; those on one connection are asked together."""
     together: dict[SharedLink, list[str]] = {}
     for part in parts:
         together.setdefault(streams[part][0], []).append(part)
     for link, names in together.items():
         asked = [("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names]
-        for part, rows in zip(names, all_checked(link.commands(asked)), strict=True):
+        for part, reply in zip(names, link.commands(asked), strict=True):
+            queue = Place(part, "").queue
+            rows = checked(unless_broken(reply, [], queue, streams[part][1], "dead", broken))
             yield part, [_entry(part, *row) for row in rows]
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import ujson
 
 from buraq.backend import Backend
-from buraq.replies import unix_ms
+from buraq.keys import DEFAULT_QUEUE
+from buraq.replies import Broken, checked, unix_ms, unless_broken
 
 
 class Pause(NamedTuple):
@@ -27,11 +28,16 @@ class Pauses:
         # At each shard of a cluster, so that workers hear of it from the one that they are about to fetch from.
         self._places = [(shard.server.shared, shard.names.paused) for shard in backend.shards]
 
-    def all(self) -> dict[str, Pause]:
-        """Return the paused queues by name, those too that only a part of a cluster has as paused."""
+    def all(self, broken: Broken | None = None) -> dict[str, Pause]:
+        """Return the paused queues by name, those too that only a part of a cluster has as paused.
+
+        A key that holds another type of value is added to `broken`, as belonging to the default queue; without that it
+        is an error.
+        """
         found: dict[str, Pause] = {}
         for link, key in self._places:
-            rows = link.command("HGETALL", key)
+            [said] = link.commands([("HGETALL", key)])
+            rows = checked(unless_broken(said, [], DEFAULT_QUEUE, key, "paused", broken))
             found = {name.decode(): _read(said) for name, said in zip(rows[::2], rows[1::2], strict=True)} | found
         return found
 

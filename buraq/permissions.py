@@ -28,7 +28,12 @@ def is_refused(error: Exception) -> bool:
 
     What it was about the server does not say.
     """
-    return is_denied(error) or (isinstance(error, ResponseError) and "WRONGTYPE" in str(error))
+    return is_denied(error) or is_wrong_type(error)
+
+
+def is_wrong_type(error: object) -> bool:
+    """Whether a reply says that a key holds another type of value than the command is for."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def explained(error: Exception, words: Sequence[Argument]) -> Exception:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from buraq.permissions import is_wrong_type
+
+# queue -> key -> what it would say ("waiting", "scheduled", "dead", "rates", "workers", "types", "paused"): keys that
+# hold another type of value than ours. Somebody has overwritten them.
+Broken = dict[str, dict[str, str]]
+
 
 def checked(reply: Any) -> Any:
     """Return a reply as it is. Raises it when it is an error: what cannot be read is not to be taken for nothing."""
     if isinstance(reply, Exception):
         raise reply
     return reply
+
+
+def unless_broken(reply: Any, empty: Any, queue: str, key: str, what: str, broken: Broken | None) -> Any:
+    """Return a reply as it is; `empty` where the key holds another type of value, and that is noted in `broken`."""
+    if broken is None or not is_wrong_type(reply):
+        return reply
+    broken.setdefault(queue, {})[key] = what
+    return empty
 
 
 def all_checked(replies: list[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from buraq.backend import Shard
 from buraq.keys import DEAD, DEFAULT_QUEUE, LETTERS, SCHEDULED, QueueKeys, is_entry
 from buraq.records import write
-from buraq.replies import all_checked, checked, group_of, pending_of, unix_ms
+from buraq.replies import Broken, all_checked, checked, group_of, pending_of, unix_ms, unless_broken
 from buraq.statistics import NAMES, SECONDS, read
 from buraq.task import PAYLOAD, Undecodable, decode
 
@@ -62,7 +62,9 @@ class _Found(NamedTuple):
 class ShardInspector:
     """Reads what one shard holds: on one server that is all.
 
-    Raises one of `connection.Unreachable` when it is away, and what the server answers where it refuses.
+    Raises one of `connection.Unreachable` when it is away, and what the server answers where it refuses. What takes
+    `broken` adds to that the keys that hold another type of value, and takes them for empty: one of them must not hide
+    all others. Without it, they are an error too.
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -79,15 +81,23 @@ class ShardInspector:
         others = {name.decode() for name in names} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
-    def counts(self, queue: str) -> QueueCounts:
+    def counts(self, queue: str, broken: Broken | None = None) -> QueueCounts:
         """Return how many tasks of a queue are where, in two round trips whatever their number."""
         keys = self._shard.names.queue(queue)
         streams = [keys.streams[letter] for letter in LETTERS]
         lengths = [("XLEN", stream) for stream in streams]
         groups = [("XINFO", "GROUPS", stream) for stream in streams]
         replies = self._link.commands([*groups, *lengths, ("ZCARD", keys.scheduled), ("XLEN", keys.dlq), ("TIME",)])
-        seen = [self._group(reply) for reply in replies[:5]]
-        *entries, scheduled, dead, clock = all_checked(replies[5:])
+        read = [*(("waiting", stream) for stream in streams), ("scheduled", keys.scheduled), ("dead", keys.dlq)]
+        seen = [
+            self._group(unless_broken(reply, [], queue, key, what, broken))
+            for reply, (what, key) in zip(replies[:5], read, strict=False)
+        ]
+        *entries, scheduled, dead = (
+            checked(unless_broken(reply, 0, queue, key, what, broken))
+            for reply, (what, key) in zip(replies[5:-1], read, strict=True)
+        )
+        clock = replies[-1]
         waiting = [max(0, length - pending) for length, (pending, _) in zip(entries, seen, strict=True)]
         heads = self._ask(
             [
@@ -112,36 +122,44 @@ class ShardInspector:
         group = group_of(reply, self._shard.config.group_name)
         return int(group.get(b"pending", 0)), group.get(b"last-delivered-id", b"0-0")
 
-    def paces(self, queues: Sequence[str]) -> tuple[int, list[QueuePace]]:
+    def paces(self, queues: Sequence[str], broken: Broken | None = None) -> tuple[int, list[QueuePace]]:
         """Return the server's time in ms, and for each queue how fast it was in the last `RATE_SECONDS`."""
         asked: list[tuple[Any, ...]] = [("TIME",)]
         for queue in queues:
             keys = self._shard.names.queue(queue)
             asked.append(("GETRANGE", keys.statistics, 0, SECONDS.bytes - 1))
             asked.append(("ZRANGE", keys.scheduled, 0, 0, "WITHSCORES"))
-        clock, *replies = self._ask(asked)
+        clock, *replies = self._link.commands(asked)
         now_ms = unix_ms(clock)
         paces = []
-        for raw, due in zip(replies[::2], replies[1::2], strict=True):
+        for queue, said, first in zip(queues, replies[::2], replies[1::2], strict=True):
+            keys = self._shard.names.queue(queue)
+            raw = checked(unless_broken(said, b"", queue, keys.statistics, "rates", broken))
+            due = checked(unless_broken(first, [], queue, keys.scheduled, "scheduled", broken))
             slots = read(raw, SECONDS, now_ms // 1000 - 1, RATE_SECONDS)
             rates = {name: sum(slot.numbers[at] for slot in slots) / RATE_SECONDS for name, at in NAMES.items()}
             paces.append(QueuePace(rates, int(float(due[1])) if due else None))
         return now_ms, paces
 
-    def statistics(self, queues: Sequence[str]) -> tuple[int, list[bytes]]:
+    def statistics(self, queues: Sequence[str], broken: Broken | None = None) -> tuple[int, list[bytes]]:
         """Return the server's time in ms, and the statistics of each queue as the scripts keep them."""
-        asked = [("TIME",), *(("GET", self._shard.names.queue(queue).statistics) for queue in queues)]
-        clock, *replies = self._ask(asked)
-        return unix_ms(clock), [reply or b"" for reply in replies]
+        keys = [self._shard.names.queue(queue).statistics for queue in queues]
+        clock, *replies = self._link.commands([("TIME",), *(("GET", key) for key in keys)])
+        found = [
+            checked(unless_broken(reply, b"", queue, key, "rates", broken))
+            for reply, queue, key in zip(replies, queues, keys, strict=True)
+        ]
+        return unix_ms(clock), [raw or b"" for raw in found]
 
-    def task_types(self, queues: Sequence[str]) -> dict[str, list[str]]:
+    def task_types(self, queues: Sequence[str], broken: Broken | None = None) -> dict[str, list[str]]:
         """Return the task types that live worker processes know, by name, with the queues that those read."""
         keys = [self._shard.names.queue(queue) for queue in queues]
         now_ms = unix_ms(self._link.command("TIME"))
-        rows = self._ask([("ZRANGEBYSCORE", key.types, f"({now_ms}", "+inf", "LIMIT", 0, MOST_TYPES) for key in keys])
+        asked = [("ZRANGEBYSCORE", key.types, f"({now_ms}", "+inf", "LIMIT", 0, MOST_TYPES) for key in keys]
+        rows = self._link.commands(asked) if asked else []
         found: dict[str, list[str]] = {}
-        for queue, names in zip(queues, rows, strict=True):
-            for name in names:
+        for queue, key, names in zip(queues, keys, rows, strict=True):
+            for name in checked(unless_broken(names, [], queue, key.types, "types", broken)):
                 found.setdefault(name.decode(errors="replace"), []).append(queue)
         return dict(sorted(found.items())[:MOST_TYPES])
 
@@ -196,12 +214,16 @@ class ShardInspector:
                 owner, kept = task.idempotency_key, write(found.raw, task, "", deaths, attempts)
         return str(self._link.call(self._shard.broker(queue).cancel(task_id, owner, kept)).decode())
 
-    def workers(self, queues: Sequence[str]) -> list[WorkerProcess]:
+    def workers(self, queues: Sequence[str], broken: Broken | None = None) -> list[WorkerProcess]:
         """Return the worker processes of queues, the lost ones of the last minutes too."""
         all_keys = [self._shard.names.queue(name) for name in queues]
         asked = [("TIME",), *(("ZRANGE", keys.leases, 0, -1, "WITHSCORES") for keys in all_keys)]
-        clock, *leases = self._ask(asked)
+        clock, *replies = self._link.commands(asked)
         now_ms = unix_ms(clock)
+        leases = [
+            checked(unless_broken(reply, [], keys.name, keys.leases, "workers", broken))
+            for reply, keys in zip(replies, all_keys, strict=True)
+        ]
         expiry: dict[str, float] = {}
         held: dict[str, list[QueueKeys]] = {}
         for keys, rows in zip(all_keys, leases, strict=True):
@@ -210,14 +232,22 @@ class ShardInspector:
                 held.setdefault(name.decode(), []).append(keys)
         names = sorted(expiry)
         streams = [
-            keys.streams[letter] for keys, rows in zip(all_keys, leases, strict=True) if rows for letter in LETTERS
+            (keys.name, keys.streams[letter])
+            for keys, rows in zip(all_keys, leases, strict=True)
+            if rows
+            for letter in LETTERS
         ]
         said_of = [("HGETALL", held[name][0].worker(name)) for name in names]
-        handed = [("XPENDING", stream, self._shard.config.group_name) for stream in streams]
+        handed = [("XPENDING", stream, self._shard.config.group_name) for _, stream in streams]
         replies = self._link.commands([*said_of, *handed]) if names else []
-        facts, in_flight = all_checked(replies[: len(names)]), _handed_to(replies[len(names) :])
+        in_flight = _handed_to(
+            unless_broken(reply, [], queue, stream, "waiting", broken)
+            for reply, (queue, stream) in zip(replies[len(names) :], streams, strict=True)
+        )
         found = []
-        for name, reply in zip(names, facts, strict=True):
+        for name, facts in zip(names, replies, strict=False):
+            key = held[name][0]
+            reply = checked(unless_broken(facts, [], key.name, key.worker(name), "workers", broken))
             said = {f.decode(): v.decode() for f, v in zip(reply[::2], reply[1::2], strict=False)}
             status = said.get("status", "active") if expiry[name] > now_ms else "lost"
             queues_read = tuple(keys.name for keys in held[name])
@@ -225,7 +255,7 @@ class ShardInspector:
         return found
 
 
-def _handed_to(replies: Sequence[Any]) -> Counter[str]:
+def _handed_to(replies: Iterable[Any]) -> Counter[str]:
     """Return how many entries of streams are pending, by consumer: what XPENDING sums up names those that hold any."""
     found: Counter[str] = Counter()
     for reply in replies:

@@ -13,7 +13,8 @@ from buraq.cli.options import json_option
 from buraq.cli.output import age, counted, moment, print_json, print_table
 from buraq.cli.session import Session
 from buraq.config import SETTINGS
-from buraq.inspector import Inspector, WorkerProcess
+from buraq.inspector import REMEDY, Broken, Inspector, QueueCounts, WorkerProcess
+from buraq.log import harmless
 from buraq.target import load
 
 
@@ -31,13 +32,14 @@ def status(session: Session, as_json: bool) -> None:
     with session.queue() as app:
         inspector = Inspector(app.backend)
         server = _server(app.backend)
-        queues = [inspector.counts(name) for name in inspector.queues()]
-        processes = inspector.workers()
+        broken: Broken = {}
+        queues = [inspector.counts(name, broken) for name in inspector.queues()]
+        processes = inspector.workers(broken)
     if as_json:
         print_json(
             {
                 "server": server,
-                "queues": [asdict(counts) for counts in queues],
+                "queues": [asdict(counts) | _broken_of(broken, counts.queue) for counts in queues],
                 "workers": [_facts(process) for process in processes],
             }
         )
@@ -45,13 +47,14 @@ def status(session: Session, as_json: bool) -> None:
     click.echo(f"{server['url']} · {server['name']} {server['version']} · {server['stream_name']}\n")
     print_table(
         ("QUEUE", "WAITING", "OLDEST", "RUNNING", "SCHEDULED", "DEAD"),
-        [(q.queue, q.waiting, age(q.oldest) if q.waiting else "", q.running, q.scheduled, q.dead) for q in queues],
+        [_row(counts, set(broken.get(counts.queue, {}).values())) for counts in queues],
     )
     click.echo()
     _print_workers(processes)
     dead = sum(counts.dead for counts in queues)
     if dead:
         click.echo(f"\n{counted(dead, 'dead letter')}: buraq dlq list")
+    _say_broken(broken)
 
 
 @click.command()
@@ -59,12 +62,14 @@ def status(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def workers(session: Session, as_json: bool) -> None:
     """List the worker processes, with those lost in the last minutes."""
+    broken: Broken = {}
     with session.queue() as app:
-        processes = Inspector(app.backend).workers()
+        processes = Inspector(app.backend).workers(broken)
     if as_json:
         print_json([_facts(process) for process in processes])
     else:
         _print_workers(processes)
+    _say_broken(broken)
 
 
 @click.command()
@@ -92,6 +97,23 @@ def _written(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else value
+
+
+def _row(q: QueueCounts, unread: set[str]) -> tuple[object, ...]:
+    """Return a line of the table of queues, with `?` for what could not be read."""
+    lines = ("?", "?", "?") if "waiting" in unread else (q.waiting, age(q.oldest) if q.waiting else "", q.running)
+    scheduled, dead = ("?" if what in unread else getattr(q, what) for what in ("scheduled", "dead"))
+    return q.queue, *lines, scheduled, dead
+
+
+def _broken_of(broken: Broken, queue: str) -> dict[str, list[str]]:
+    return {"broken": sorted(broken[queue])} if queue in broken else {}
+
+
+def _say_broken(broken: Broken) -> None:
+    """Name the keys that could not be read, where they do not disturb who reads the JSON."""
+    for key in sorted(key for keys in broken.values() for key in keys):
+        click.echo(f"{harmless(key)} holds another type of value than Buraq's: {REMEDY}", err=True)
 
 
 def _print_workers(processes: list[WorkerProcess]) -> None:

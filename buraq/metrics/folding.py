@@ -7,7 +7,6 @@ processes would have thousands after some days, and whoever is asked for the fig
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 import time
 from collections.abc import Iterator
@@ -49,6 +48,8 @@ def _add(source: Path, target: Path) -> None:
     """Add the values of one file to another, all or none: what breaks half way would be counted again."""
     from prometheus_client import mmap_dict
 
+    from buraq.metrics.backing import reserve
+
     files: Any = mmap_dict.MmapedDict
     try:
         values = list(files.read_all_values_from_file(str(source)))
@@ -63,7 +64,8 @@ def _add(source: Path, target: Path) -> None:
         sums[key] = sums.get(key, 0.0) + value
     new = target.with_suffix(".new")
     try:
-        _reserve(new, sum(len(key.encode()) + _BESIDE_KEY for key in sums))
+        with new.open("wb") as file:  # what is written through a mapping needs its room beforehand
+            reserve(file, sum(len(key.encode()) + _BESIDE_KEY for key in sums))
         written = files(str(new))
         try:
             for key, total in sums.items():
@@ -73,18 +75,6 @@ def _add(source: Path, target: Path) -> None:
         new.replace(target)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Make a file of zeros that has its room on the disk. Raises `OSError` where there is none.
-
-    What is written through a mapping needs it: where it is missing then, that is no error but the end of the process.
-    """
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.write(bytes(size))
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ def prepare_multiprocess() -> str:
         Path(given).mkdir(parents=True, exist_ok=True)
         _forget_the_dead(Path(given))
         _prepared[os.getpid()] = given
+        _back_the_files()
         return given
     folder = tempfile.mkdtemp(prefix="buraq-metrics-")
     os.environ[FOLDER] = folder
@@ -49,7 +50,14 @@ def prepare_multiprocess() -> str:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
+    _back_the_files()
     return folder
+
+
+def _back_the_files() -> None:
+    from buraq.metrics import backing  # which imports prometheus_client: that reads the folder's name then
+
+    backing.install()
 
 
 def _forget_the_dead(folder: Path) -> None:

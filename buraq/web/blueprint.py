@@ -10,15 +10,16 @@ from typing import Any
 from flask import Blueprint, Request, Response, current_app, g, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from werkzeug.exceptions import TooManyRequests
 
 from buraq import metrics
 from buraq.app import Buraq, FlaskExtension
 from buraq.audit import Action, Audit
 from buraq.backend import Backend
-from buraq.deadletters import DeadLetters
+from buraq.deadletters import DeadLetters, Replayed
 from buraq.errors import ConfigError
-from buraq.inspector import WorkerProcess
+from buraq.inspector import Broken, WorkerProcess, say_broken
 from buraq.web import contract
 from buraq.web.access import Access, Authorize, access_of, client_address
 from buraq.web.answers import answer_errors, only, secure
@@ -137,7 +138,10 @@ class Api:
 
     def workers(self) -> Response:
         """The worker processes, those included that vanished a short while ago."""
-        return jsonify([describe(worker) for worker in self.state.inspector.workers()])
+        broken: Broken = {}
+        found = self.state.inspector.workers(broken)
+        say_broken(broken)
+        return jsonify([describe(worker) for worker in found])
 
     def stream(self) -> Response:
         """Events as they happen."""
@@ -157,9 +161,17 @@ class Api:
         address = client_address(request, backend.config.trusted_proxies)
         said = partial(Action, self.access.who, "replay", address, target="all")
         Audit(backend).write(said(note="begins"))  # what is not in the list is not done
-        results = [DeadLetters(backend, queue).replay_all() for queue in self.state.inspector.queues()]
+        results: list[Replayed] = []
+        refused: ResponseError | None = None
+        for queue in self.state.inspector.queues():
+            try:
+                results.append(DeadLetters(backend, queue).replay_all())
+            except ResponseError as error:  # the other queues have their turn
+                refused = error
         replayed = sum(result.replayed for result in results)
-        write_quietly(backend, said(count=replayed, note="done"))
+        write_quietly(backend, said(count=replayed, note="done" if refused is None else "refused by one queue or more"))
+        if refused is not None:
+            raise refused
         skipped = {
             "unreadable": sum(result.unreadable for result in results),
             "owned": sum(result.owned for result in results),

@@ -54,6 +54,7 @@ class Fetcher(Loop):
         """
         super().__init__()
         self.held_up: Callable[[], bool] = lambda: False  # whether to wait although slots are free
+        self.full: Callable[[], frozenset[str]] = frozenset  # queues of which no more outcomes can be kept
         self.room = room or Event()
         self.quiet_walks = 0  # walks in a row that found nothing
         self._server = server
@@ -78,6 +79,7 @@ class Fetcher(Loop):
         self.open: tuple[Broker, ...] = ()  # those that are fetched from
         self.paused: frozenset[str] | None = frozenset()  # names; None while nobody has looked which there are
         self._seen_paused = self.paused
+        self._seen_full: frozenset[str] = frozenset()
         self._turn = 0
         self._broken = False
         self._reconciled = 0.0
@@ -94,6 +96,9 @@ class Fetcher(Loop):
         if self.brokers != self._lease.covered or self._seen_paused != self.paused:
             self.brokers, self._seen_paused, self.quiet_walks = self._lease.covered, self.paused, 0
             self._choose()
+        if self._seen_full != (full := self.full()):
+            self._seen_full = full
+            self._choose()
         try:
             self._fetch()
         except Unreachable:
@@ -102,7 +107,7 @@ class Fetcher(Loop):
             raise
 
     def _choose(self) -> None:
-        shut = {*(self.paused or ()), *self._left_out}
+        shut = {*(self.paused or ()), *self._left_out, *self._seen_full}
         self.open = tuple(broker for broker in self.brokers if broker.keys.name not in shut)
 
     def _fetch(self) -> None:

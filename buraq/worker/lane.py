@@ -96,7 +96,8 @@ class Lane:
         )
         self.fetcher.paused = None  # the control looks which queues are
         # What has run and is not written runs again after a crash: not too much of that.
-        self.fetcher.held_up = lambda: self.settler.pending >= UNSETTLED_MOST
+        self.fetcher.held_up = lambda: self.settler.on_their_way >= UNSETTLED_MOST
+        self.fetcher.full = lambda: self.settler.refusals.full
 
     @property
     def loops(self) -> tuple[Loop, ...]:

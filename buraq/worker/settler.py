@@ -26,6 +26,7 @@ from buraq.task import COMPLETED, Completed, Dead, Delivery, Duplicate, Outcome,
 from buraq.worker.holdings import Holdings
 from buraq.worker.loop import Loop
 from buraq.worker.recorder import Recorder
+from buraq.worker.refusals import Lane, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Group(NamedTuple):
     broker: Broker
     batch: list[Delivery]
     part: int
+    lane: Lane
     sums: str = ""  # what its runs add to the statistics
 
 
@@ -84,6 +86,7 @@ class Settler(Loop):
         self._awake = False
         self._started: list[Delivery] = []
         self._ended: deque[Delivery] = deque()
+        self.refusals = Refusals(worker)
         self._round = _NOTHING  # sent, and not confirmed
         self._next = _NOTHING  # made ready while the server works on that one
         self._number = 0  # of the round that was made last
@@ -113,14 +116,20 @@ class Settler(Loop):
     @property
     def pending(self) -> int:
         """How many outcomes are not confirmed yet."""
+        return self.on_their_way + len(self.refusals)
+
+    @property
+    def on_their_way(self) -> int:
+        """How many outcomes are not confirmed yet, without those that the server has refused."""
         return len(self._ended) + self._round.size + self._next.size
 
     def step(self) -> None:
         """Settle one round, or wait for something to settle."""
+        self._ended.extend(self.refusals.due())
         if not (self._round.groups or self._next.groups or self._ended or self._started):
             self._awake = False
             self._work.clear()
-            self._work.wait(self.waits)
+            self._work.wait(self.refusals.wait(self.waits))
             return
         if not self._round.groups:
             self._round, self._next = self._next if self._next.groups else self._make_round(), _NOTHING
@@ -134,6 +143,7 @@ class Settler(Loop):
         self._take_in(told, replies)
         if self._round.groups:  # refused, for somebody listens now: what this round has settled ended before that
             self._started[:0] = [delivery for delivery in started if delivery.key in self._holdings.known]
+        self.refusals.say(self._link)
 
     def _send(self, started: list[Delivery]) -> tuple[list[Any], list[Any]]:
         """Send the round, after the announcements of what has started. Return the replies to both."""
@@ -196,13 +206,15 @@ class Settler(Loop):
                 self._forget([delivery])
                 continue
             lane, size = (delivery.queue.name, delivery.letter, _kind(outcome)), _size(delivery)
+            if self.refusals.keeps(lane, delivery):
+                continue
             group = open_groups.get(lane)
             if group is None or len(group.batch) >= SETTLE_BATCH or sizes[lane] + size > BATCH_BYTES:
                 part = 0 if group is None else group.part + 1
                 if part == PARTS:
                     self._ended.appendleft(delivery)
                     break
-                group = open_groups[lane] = Group(self._broker(delivery.queue.name), [], part)
+                group = open_groups[lane] = Group(self._broker(delivery.queue.name), [], part, lane)
                 groups.append(group)
                 sizes[lane] = 0
             group.batch.append(delivery)
@@ -214,15 +226,14 @@ class Settler(Loop):
     def _take_in(self, told: list[Any], replies: list[Any]) -> None:
         """Forget what is settled.
 
-        A call that failed is kept and sent again, with a number of its own; one that was refused stays in the round.
+        What the server cannot take is put aside, to be sent again with a number of its own; a batch that was refused
+        for want of notes stays in the round.
         """
-        failed: ResponseError | None = None
         refused: list[Group] = []
         heard = [reply == 1 for reply in told]
         for group, reply in zip(self._round.groups, replies, strict=True):
             if isinstance(reply, ResponseError):
-                failed = reply
-                self._ended.extendleft(reversed(group.batch))
+                self.refusals.add(group.lane, group.broker, group.batch, reply)
                 continue
             settled: Settled = group.broker.settled(reply)
             heard.append(settled.heard)
@@ -230,12 +241,11 @@ class Settler(Loop):
                 refused.append(group)
             else:
                 self._forget(group.batch, settled.gone, settled.remembered or not self._resent)
+                self._ended.extend(self.refusals.taken(group.lane))
         self._watched = any(heard) if heard else self._watched
         number = self._round.number
         calls = [self._call(group, number) for group in refused]
         self._round = Round(number, refused, calls, sum(len(group.batch) for group in refused))
-        if failed is not None:
-            raise failed
 
     def _forget(self, batch: list[Delivery], gone: frozenset[int] = frozenset(), sure: bool = True) -> None:
         self._holdings.settled_all(batch)

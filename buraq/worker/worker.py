@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import Event
+from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.keys import DEFAULT_QUEUE
@@ -264,6 +265,9 @@ class Worker:
         try:
             with gevent.Timeout(SETTLE_GRACE):
                 farewell()
+        except ResponseError as error:  # it answers, and says what is wrong
+            log.warning("stop: Redis refused", extra={"error": str(error)})
+            return False
         except (Exception, gevent.Timeout) as error:
             log.warning("stop: Redis did not answer", extra={"error": str(error)})
             return False

@@ -41,6 +41,24 @@ def test_tasks_are_counted_where_they_are(run: Callable[..., Done], bury: Callab
     assert shown["server"]["version"][0].isdigit()
 
 
+def test_a_key_that_was_overwritten_hides_only_its_own_figure_and_is_named(
+    run: Callable[..., Done], bury: Callable[..., str], redis: Redis
+) -> None:
+    run("enqueue", "t", "--queue", "mail")
+    bury("d1")
+    redis.set("buraq_tasks:mail_dlq", "of the wrong type")
+
+    shown = run("status")
+    queues = {line.split()[0]: line.split()[1:] for line in shown.out.splitlines() if line[:4] in ("defa", "mail")}
+
+    assert queues["default"] == ["0", "-", "0", "0", "1"]
+    assert [queues["mail"][n] for n in (0, 2, 3, 4)] == ["1", "0", "0", "?"]
+    assert "buraq_tasks:mail_dlq holds another type of value" in shown.err
+    written = {queue["queue"]: queue for queue in run("status", "--json").json()["queues"]}
+    assert written["mail"]["broken"] == ["buraq_tasks:mail_dlq"]
+    assert "broken" not in written["default"]
+
+
 def test_the_names_of_a_target_hold(run: Callable[..., Done], module: Callable[..., Path], redis: Redis) -> None:
     module("shop", "from buraq import Buraq\nqueue = Buraq(stream_name='buraq_tasks_shop')\n")
     run("--app", "shop", "enqueue", "t")

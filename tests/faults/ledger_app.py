@@ -2,7 +2,7 @@
 
 A line is `<what> <task type> <id> <attempt> <pid> <unix time>`: a task's start, its end, and what the server confirmed
 of its outcome. With SKEW the clock of the process is wrong by so many seconds, the ledger's is not. With HANG_AT_EXIT a
-process does not end by itself.
+process does not end by itself. With LONGEST_NAP no nap takes longer.
 """
 
 import atexit
@@ -32,6 +32,8 @@ def hang_at_exit() -> None:
 
 if os.environ.get("HANG_AT_EXIT"):
     atexit.register(hang_at_exit)
+
+_longest_nap = float(os.environ.get("LONGEST_NAP", "inf"))
 
 if skew := float(os.environ.get("SKEW", 0)):
     time.time = lambda: _clock() + skew
@@ -65,7 +67,7 @@ Accounts.confirmed = _noted(Accounts.confirmed)  # type: ignore[method-assign]
 @queue.task
 def nap(seconds: float = 0.05) -> None:
     _note("start")
-    time.sleep(seconds)
+    time.sleep(min(seconds, _longest_nap))
     _note("end")
 
 

@@ -1,7 +1,8 @@
 """The shortest runs in which a model of the protocol lost a task or ran one twice, once one of its rules was taken out.
 
 Each is played here, step by step, by the real parts on a real server. Those that take but one part are played beside
-its other tests: in tests/worker, tests/transitions and tests/integration/test_producer.py.
+its other tests: in tests/worker, tests/transitions and tests/integration/test_producer.py. docs/reliability.md has the
+list.
 """
 
 from collections.abc import Iterator
@@ -16,12 +17,25 @@ from buraq.config import Config
 from buraq.connection import Server as Connections
 from buraq.connection import Unreachable
 from buraq.deadletters import DeadLetters
+from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Released
 from buraq.worker.reclaimer import Reclaimer
-from buraq.worker.worker import process_name
+from buraq.worker.worker import Worker, process_name
 from tests.proxy import Proxy
 from tests.servers import Server
-from tests.worker.parts import GROUP, PATIENT, Fetching, Settling, consumers, ids, lapse, lease_of, left, waiting
+from tests.worker.parts import (
+    GROUP,
+    PATIENT,
+    Fetching,
+    Settling,
+    consumers,
+    ids,
+    lapse,
+    lease_of,
+    left,
+    pending,
+    waiting,
+)
 
 KEYED = {"idempotency_key": "k"}
 
@@ -37,7 +51,7 @@ class Process:
         self.fetching = Fetching(app, self.lease, server=server)
         self.settling = Settling(app, name, self.fetching.holdings, server)
         self.reclaimer = Reclaimer(
-            backend.server.shared,
+            server.shared,
             self.lease,
             lambda: self.lease.covered,
             reclaimed=lambda again, buried: None,
@@ -136,6 +150,51 @@ def test_a_read_that_runs_after_its_process_died_and_was_tidied_away_orphans_not
     p1.reclaims()
     p1.ends(p1.takes())
     assert p1.started == ["t1"]
+    nothing_but_leases(redis, keys)
+
+
+def test_nobody_looks_at_what_is_pending_while_a_fetch_is_under_way(app, redis, keys, proxy, eventually):
+    far, runs = Buraq(redis_url=proxy.url, lease_ttl="1s"), []
+    far.task(name="t")(lambda: runs.append(1))
+    worker = Worker(far, concurrency=5)
+    rule = proxy.hit_next("stall", reads_normal)
+    worker.start()
+    try:
+        assert rule.hit.wait(PATIENT)
+        add(app)  # its blocking read, or the one before that, takes it, and the reply is held
+        redis.config_resetstat()
+        renewals = worker.lease.held
+        eventually(lambda: worker.lease.held >= renewals + 6)  # two lease periods, in each of which it would look
+        assert "cmdstat_xpending" not in redis.info("commandstats")
+        proxy.heal()
+        eventually(lambda: runs)
+        eventually(lambda: not len(worker.holdings))
+    finally:
+        proxy.heal()
+        worker.stop(PATIENT)
+    assert runs == [1]
+    nothing_but_leases(redis, keys)
+
+
+@pytest.mark.parametrize("fault", ["cut_request", "cut_reply"])
+def test_who_reclaims_and_dies_in_the_middle_of_it_holds_nothing(app, redis, keys, proxy, fault):
+    p0, p1, p2 = Process(app, "p~00000000"), Process(app, "p~00000001", through=proxy), Process(app, "p~00000002")
+    add(app)
+    held = p0.takes()
+    lapse(redis, p0.lease)
+    redis.script_load(load("reclaim").source)  # else the first reply is that it is not there
+    lost = proxy.hit_next(fault, lambda sent: load("reclaim").sha.encode() in sent and held.entry in sent)
+    with pytest.raises(Unreachable):
+        p1.reclaims()
+    assert lost.hit.is_set()
+
+    assert pending(redis, keys) == ({} if fault == "cut_reply" else {p0.name: 1})
+    p1.reclaims()
+    assert waiting(redis, keys) == {"f": ["t1"]}
+    delivery = p2.takes()
+    assert delivery.deaths == 1
+    p2.ends(delivery)
+    assert p1.started == []
     nothing_but_leases(redis, keys)
 
 

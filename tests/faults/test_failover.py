@@ -55,6 +55,11 @@ class Load:
         eventually(lambda: len(self.accepted) > until)
         assert not any(one.dead for one in self._greenlets), [one.exception for one in self._greenlets]
 
+    def lay_by(self, count=50, seconds=3):
+        """Enqueue tasks that are due later: until then they are in the servers, and nowhere else."""
+        later = [self._queue.enqueue("nap", {"seconds": 0.01}, delay=seconds) for _ in range(count)]
+        self.accepted += [handle.id for handle in later]
+
     def stop(self):
         gevent.killall(self._greenlets)
         return set(self.accepted)
@@ -112,6 +117,7 @@ def test_after_a_restart_of_all_servers_and_sentinels_all_that_was_accepted_is_r
     pids = workers.workers()
     load = Load(sentinels.settings("producer"))
     eventually(lambda: len(ledger.ended()) > 100)
+    load.lay_by()
 
     sentinels.restart()
 

@@ -37,12 +37,13 @@ def test_signals_to_the_group_under_load_repeat_nothing(group, queue, ledger, co
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, ledger, conclude, number):
     many = size(6, 1 / 50)
-    both = [group(concurrency=2 * many, SHUTDOWN_TIMEOUT="300ms").consuming() for _ in range(2)]
-    tasks = naps(queue, [5] * many)  # none ends before it is cut off
+    leaving = group(concurrency=many, SHUTDOWN_TIMEOUT="300ms").consuming()
+    tasks = naps(queue, [600] * many)  # none ends before it is cut off
     eventually(lambda: ledger.starts().keys() == tasks or None)
-    leaving = next(one for one in both if ledger.running(one.workers()))
+    group(concurrency=many, LONGEST_NAP="0.1").consuming()
     pid, *_ = leaving.workers()
     cut_off = {run.id for run in ledger.runs() if run.pid == pid}
+    assert cut_off == tasks, "all of them are in the process that leaves"
     assert leaving.stop(number) == 0
 
     handed_back = {line.id: line.at for line in ledger.lines("released")}

@@ -135,6 +135,19 @@ def test_what_cannot_be_read_is_said_and_not_shown_as_nothing(
         ask(Inspector(app.backend))
 
 
+@pytest.mark.parametrize("refused", ["xinfo", "xlen", "zcard"])
+def test_only_a_key_of_another_type_is_passed_over_and_no_refusal(
+    app: Buraq, redis: Redis, server: Server, refused: str
+) -> None:
+    redis.execute_command("ACL", "SETUSER", server.USER, f"-{refused}")
+    try:
+        with pytest.raises(NoPermissionError, match=f"(?i){refused}"):
+            Inspector(app.backend).counts("default", {})
+    finally:
+        redis.execute_command("ACL", "SETUSER", server.USER, f"+{refused}")
+        redis.acl_log_reset()  # the refusal was asked for
+
+
 WAITS, DUE, DEAD, ENDED = "waits", "due", "dead", "ended"  # ids of tasks that the index or the history knows
 
 

@@ -69,6 +69,7 @@ def test_a_worker_runs_retries_delays_buries_reclaims_and_leaves_under_its_rules
     assert worker.wait() == 0
     assert admin.zcard("buraq_tasks:leases") == 0
     assert "redis trouble" not in worker.output
+    assert "outcomes refused" not in worker.output
     assert_content(acl, "worker")
 
 

@@ -88,6 +88,7 @@ def test_a_worker_does_all_its_work_in_a_cluster_under_its_rules(
     worker.process.terminate()
     assert worker.wait() == 0
     assert "redis trouble" not in worker.output
+    assert "outcomes refused" not in worker.output
     assert_content(node, "worker")
     assert [handle.result(PATIENCE) for handle in handles[:20]] == [n + 1 for n in range(20)]
     assert fails.state() == "dead"

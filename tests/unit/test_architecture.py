@@ -26,6 +26,7 @@ RANKS = [
 FOUNDATION = RANKS[0].split()
 NEIGHBOURS = {
     "permissions": {"scripts"},
+    "replies": {"permissions"},
     "wire": {"scripts", "permissions", "lookup"},
     "connection": {"scripts", "lookup", "replies", "wire"},
     "sentinels": {"lookup", "connection"},

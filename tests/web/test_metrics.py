@@ -388,6 +388,74 @@ def test_a_parent_is_neither_killed_by_a_full_disk_nor_held_up_by_who_holds_the_
     assert run(FOLDED).splitlines() == ["holes False", "written anew False", "files 2"]
 
 
+ON_A_FULL_DISK = """
+import os, resource, sys
+from pathlib import Path
+from buraq import metrics
+from buraq.log import configure
+
+folder = Path(metrics.prepare_multiprocess())
+from buraq.metrics import backing
+backing._AGAIN = 0.0
+configure("text", stream=sys.stderr)
+
+def limit(size):  # no file may be larger: to whoever asks for room that is as if the disk was full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+def count(task_type):
+    metrics.count_enqueued(task_type, 1)
+    found = [line for line in metrics.render()[0].decode().splitlines() if "tasks_enqueued_total{" in line]
+    return len(found), [line.rpartition(" ")[2] for line in found if task_type in line]
+
+"""
+BEGUN = """
+limit(30_000)
+metrics.TaskMetrics().redis_up(True)
+print(count("mail"), [path.name for path in folder.glob("*.*b*")])
+limit(resource.RLIM_INFINITY)
+print(count("mail"))
+"""
+GROWN = """
+count("first")
+limit(1 << 16)
+for n in range(400):
+    metrics.count_enqueued("t%d-%s" % (n, "x" * 200), 1)
+shown, first = count("first")
+print(100 < shown < 400, first)
+limit(resource.RLIM_INFINITY)
+print(count("t399-"))
+"""
+
+
+def test_what_a_process_counts_has_its_room_on_the_disk_before_it_is_written() -> None:
+    code = """
+from pathlib import Path
+from buraq import metrics
+
+folder = Path(metrics.prepare_multiprocess())
+for count in (1, 400):
+    for n in range(count):
+        metrics.count_enqueued("t%d-%s" % (n, "x" * 200), 1)
+    files = [path.stat() for path in folder.glob("counter_*.db")]
+    print([(file.st_size, file.st_blocks * 512 >= file.st_size) for file in files])
+"""
+    assert run(code).splitlines() == ["[(65536, True)]", "[(262144, True)]"]
+
+
+def test_a_process_that_begins_on_a_full_disk_goes_on_and_shows_its_figures_when_there_is_room() -> None:
+    full, then = run(ON_A_FULL_DISK + BEGUN).splitlines()
+
+    assert full == "(0, []) []", "no half-made file, which no process could read"
+    assert then == "(1, ['2.0'])"
+
+
+def test_a_process_whose_disk_fills_up_goes_on_and_shows_what_had_its_room_before() -> None:
+    full, then = run(ON_A_FULL_DISK + GROWN).splitlines()
+
+    assert full == "True ['2.0']"
+    assert then.endswith("['1.0'])")
+
+
 def test_a_folder_of_ones_own_is_used_and_what_the_dead_left_there_is_forgotten(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -470,6 +538,38 @@ def test_with_the_server_away_that_alone_is_shown(fresh_server: Callable[..., Se
 
     assert found["buraq_redis_up"] == 0
     assert not any(name.startswith(("buraq_queue_", "buraq_workers")) for name in found)
+
+
+@pytest.mark.parametrize(
+    ("key", "unread"),
+    [
+        ("buraq_tasks:post_dlq", {"dead"}),
+        ("buraq_tasks:post:scheduled", {"scheduled"}),
+        ("buraq_tasks:post_low", {"waiting", "running"}),
+        ("buraq_tasks:post:leases", set()),
+    ],
+)
+def test_a_key_that_was_overwritten_hides_only_its_own_figures_and_the_server_is_up(
+    inspector: Inspector, redis: Redis, key: str, unread: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.sadd("buraq_tasks:queues", "post", "zeta")
+    redis.delete(key)
+    redis.rpush(key, "of the wrong type")
+
+    found = collected(QueueCollector(inspector))
+
+    assert found["buraq_redis_up"] == 1
+    for queue in ("default", "post", "zeta"):
+        for state in ("waiting", "running", "scheduled", "dead"):
+            shown = f'buraq_queue_tasks{{queue="{queue}",state="{state}"}}' in found
+            assert shown == (queue != "post" or state not in unread), (queue, state)
+    assert key in [getattr(record, "broken_key", None) for record in caplog.records]
+
+
+def test_a_server_that_refuses_to_name_its_queues_is_up(inspector: Inspector, redis: Redis) -> None:
+    redis.set("buraq_tasks:queues", "of the wrong type")
+
+    assert collected(QueueCollector(inspector))["buraq_redis_up"] == 1
 
 
 def test_what_a_collector_says_wins_over_the_processes_own(inspector: Inspector) -> None:

@@ -555,3 +555,95 @@ def test_the_system_shows_server_settings_and_no_secret(make: Make) -> None:
     [shown_server] = answer.json["servers"]
     assert (shown_server["product"], shown_server["aof"], shown_server["shards"]) == ("valkey", False, 1)
     assert next(one["level"] for one in answer.json["warnings"]) == "danger"
+
+
+# --- Keys that somebody has overwritten ---------------------------------------------------------
+
+
+def overwrite(redis: Redis, key: str) -> None:
+    """Put a list where Buraq has something else."""
+    redis.delete(key)
+    redis.rpush(key, "of the wrong type")
+
+
+OVERWRITTEN = {  # key of the queue mail -> what is not known then
+    "buraq_tasks:mail_dlq": "dead",
+    "buraq_tasks:mail:scheduled": "scheduled",
+    "buraq_tasks:mail_high": "waiting",
+    "buraq_tasks:mail:stats": "rates",
+    "buraq_tasks:mail:leases": "workers",
+}
+
+
+@pytest.mark.parametrize("key", OVERWRITTEN)
+def test_a_key_that_was_overwritten_hides_no_other_figure_and_its_queue_names_it(
+    both: tuple[Client, Workplace], redis: Redis, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, work = both
+    work.lease("default", "mail")
+    for queue in ("default", "mail"):
+        work.app.enqueue("t", {}, queue=queue)
+        work.app.enqueue("t", {}, queue=queue, delay=50)
+    work.bury(1, queue="default")
+    overwrite(redis, key)
+
+    whole = api.get("/overview")
+
+    default, mail = whole["queues"]
+    assert (default["waiting"], default["scheduled"], default["dead"], default["workers"]) == (0, 1, 1, 1)
+    assert "broken" not in default
+    assert mail["broken"] == [key]
+    assert mail["waiting"] == 1
+    assert mail["scheduled"] == (OVERWRITTEN[key] != "scheduled")
+    assert whole["workers"]["active"] == 1
+    assert api.get("/queues/mail")["broken"] == [key]
+    assert [queue["name"] for queue in api.get("/queues")["queues"]] == ["default", "mail"]
+    [said] = [record for record in caplog.records if record.msg == "a key holds another type of value"]
+    assert (said.queue, said.broken_key, said.unread) == ("mail", key, OVERWRITTEN[key])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "member"),
+    [("stats", "/statistics", "counts"), ("types", "/task-types", "types"), ("leases", "/workers", "workers")],
+)
+def test_a_list_of_all_queues_is_answered_without_what_an_overwritten_key_would_add(
+    both: tuple[Client, Workplace], redis: Redis, key: str, path: str, member: str
+) -> None:
+    api, work = both
+    work.lease("default", "mail")
+    work.app.enqueue("t", {}, queue="mail")
+    overwrite(redis, f"buraq_tasks:mail:{key}")
+
+    assert member in api.get(path)
+    [worker] = api.http.get("/api/workers").json  # type: ignore[union-attr]
+    assert worker["queues"] == (["default"] if key == "leases" else ["default", "mail"])
+
+
+@pytest.mark.parametrize("key", ["buraq_tasks:bulk_dlq", "buraq_tasks:bulk_dlq:groups"])
+def test_dead_letters_that_were_overwritten_hide_no_other_queues_and_are_not_said_to_be_none(
+    both: tuple[Client, Workplace], redis: Redis, key: str
+) -> None:
+    api, work = both
+    for queue in ("bulk", "default", "mail"):
+        work.app.enqueue("t", {}, queue=queue, id=queue)
+        work.bury(1, queue=queue)
+    overwrite(redis, key)
+
+    everywhere = api.get("/dead-letters")
+    assert {letter["task_id"] for letter in everywhere["items"]} - {"bulk"} == {"default", "mail"}
+    assert everywhere["total"] == len(everywhere["items"])
+    assert {group["queue"] for group in api.get("/dead-letters/groups")["groups"]} == {"default", "mail"}
+    assert api.ask("GET", "/dead-letters/groups?queue=bulk").status_code == 503
+    assert api.ask("GET", "/dead-letters?queue=bulk").status_code == (503 if key.endswith("_dlq") else 200)
+    if key.endswith("_dlq"):
+        assert api.http.post("/api/retry-dlq").status_code == 503
+        assert sorted(item["id"] for item in api.get("/tasks?state=waiting&queue=mail")["items"]) == ["mail"]
+
+
+def test_a_pause_that_cannot_be_read_hides_no_figure(both: tuple[Client, Workplace], redis: Redis) -> None:
+    api, work = both
+    work.app.enqueue("t", {})
+    overwrite(redis, "buraq_tasks:paused")
+
+    [default] = api.get("/overview")["queues"]
+    assert (default["waiting"], default["paused"], default["broken"]) == (1, None, ["buraq_tasks:paused"])

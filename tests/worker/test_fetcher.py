@@ -465,6 +465,17 @@ def test_a_queue_with_a_stream_of_the_wrong_type_is_left_out_and_said_once(
     assert error.startswith(f"XGROUP CREATE {stream}: WRONGTYPE ")
 
 
+def test_nothing_is_fetched_from_a_queue_of_which_no_more_outcomes_can_be_kept(app: Buraq, mail: QueueKeys) -> None:
+    fetching = Fetching(app, lease_of(app, "mail", "default"))
+    add(app, "t1")
+    add(app, "m1", queue="mail")
+    fetching.fetcher.full = lambda: frozenset({"mail"})
+    assert fetching.step() == ["t1"]
+
+    fetching.fetcher.full = frozenset
+    assert fetching.step() == ["m1"]
+
+
 def test_a_queue_that_is_left_out_is_fetched_from_when_it_has_been_mended(
     app: Buraq, redis: Redis, mail: QueueKeys, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,6 @@ import gevent
 import pytest
 import ujson
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from buraq.app import Buraq
 from buraq.broker import BATCH_BYTES, SETTLE_BATCH
@@ -17,6 +16,7 @@ from buraq.keys import QueueKeys
 from buraq.scripts import load
 from buraq.task import Completed, Dead, Delivery, Outcome, Released, Retried
 from buraq.worker.lease import Lease
+from buraq.worker.refusals import MOST
 from buraq.worker.settler import ROUND, ROUND_WATCHED, Notes
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
@@ -597,8 +597,7 @@ def test_what_the_server_refuses_does_not_hold_up_the_rest(
     for delivery, outcome in zip(found, (Dead("x"), Completed(), Dead("x"), Completed()), strict=True):
         settling.end(delivery, outcome)
 
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
-        settling.settler.step()
+    settling.settler.step()
 
     assert settling.confirmed == [("t1", "committed"), ("t3", "committed")]
     assert settling.settler.pending == 2
@@ -607,6 +606,90 @@ def test_what_the_server_refuses_does_not_hold_up_the_rest(
     redis.delete(keys.dlq)
     settling.all()
     assert len(dead_letters(redis, keys)) == 2
+
+
+def test_more_refused_outcomes_than_a_round_holds_do_not_hold_up_what_ends_after_them(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling, keys: QueueKeys
+) -> None:
+    found = deliveries(app, fetching, ROUND + 20)
+    others = deliveries(app, fetching, 3, "mail")
+    redis.set(keys.dlq, "a key of the wrong type")
+    for delivery in found:
+        settling.end(delivery, Dead("x"))
+    settling.settler.step()
+    settling.settler.step()
+    for delivery in others:
+        settling.end(delivery, Dead("x"))
+
+    settling.settler.step()
+
+    assert {task_id for task_id, _ in settling.confirmed} == {"mail-t0", "mail-t1", "mail-t2"}
+    redis.delete(keys.dlq)
+    settling.all()
+    assert len(dead_letters(redis, keys)) == ROUND + 20
+    assert pending(redis, keys) == {}
+
+
+def test_of_refused_outcomes_one_at_a_time_is_tried_and_new_ones_wait_with_them(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling, keys: QueueKeys
+) -> None:
+    found = deliveries(app, fetching, 50)
+    redis.set(keys.dlq, "a key of the wrong type")
+    for delivery in found[:40]:
+        settling.end(delivery, Dead("x"))
+    settling.settler.step()
+    refused = settling.settler.refusals
+    [lane] = refused._lanes.values()
+    lane.due += LONG
+    for delivery in found[40:]:
+        settling.end(delivery, Dead("x"))
+    redis.config_resetstat()
+
+    settling.settler.step()
+    assert "cmdstat_evalsha" not in redis.info("commandstats")
+    lane.due = 0.0  # as after a while
+    settling.settler.step()
+
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert len(refused) == 50
+    assert settling.settler.on_their_way == 0
+
+
+def test_what_is_refused_is_said_with_the_keys_that_somebody_has_overwritten(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling, caplog: pytest.LogCaptureFixture
+) -> None:
+    [delivery] = deliveries(app, fetching, 1, "mail")
+    keys = app.backend.broker("mail").keys
+    for key in (keys.streams["f"], keys.index):
+        redis.set(key, "a key of the wrong type")
+    settling.end(delivery, Released())
+
+    settling.settler.step()
+    settling.settler.attempt()
+
+    [said] = [record for record in caplog.records if record.msg == "outcomes refused"]
+    assert (said.queue, said.outcome, said.waiting) == ("mail", "Released", 1)  # type: ignore[attr-defined]
+    assert said.broken_keys == f"{keys.streams['f']},{keys.index}"  # type: ignore[attr-defined]
+    assert "WRONGTYPE" in said.error  # type: ignore[attr-defined]
+
+
+def test_a_queue_is_full_while_too_many_of_its_outcomes_are_refused(
+    app: Buraq, redis: Redis, fetching: Fetching, settling: Settling, keys: QueueKeys
+) -> None:
+    found = deliveries(app, fetching, MOST)
+    redis.set(keys.dlq, "a key of the wrong type")
+    for delivery in found[1:]:
+        settling.end(delivery, Dead("x"))
+    settling.settler.step()
+    assert settling.settler.refusals.full == frozenset()
+
+    settling.end(found[0], Dead("x"))
+    settling.settler.step()
+    assert settling.settler.refusals.full == {"default"}
+
+    redis.delete(keys.dlq)
+    settling.all()
+    assert settling.settler.refusals.full == frozenset()
 
 
 def test_stop_ends_a_settler_that_waits(settling: Settling) -> None:

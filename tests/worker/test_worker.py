@@ -11,8 +11,10 @@ from gevent.event import Event
 from redis import Redis
 
 from buraq.app import Buraq
+from buraq.errors import Reject
 from buraq.keys import LETTERS, QueueKeys
 from buraq.task import current_task
+from buraq.worker.refusals import MOST
 from buraq.worker.worker import Worker
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -544,6 +546,68 @@ def test_3000_tasks_complete_once_each_though_5_percent_of_the_replies_are_lost(
     assert count("tasks_processed_total", task_type="t", status="success") == 3000
     assert count("tasks_lost_total") == 0
     assert left(redis, keys) == {}
+
+
+# -- something else overwrites a key
+
+
+def test_outcomes_that_are_refused_hold_up_no_other_queue_and_no_stop_and_are_not_lost(
+    app: Buraq, redis: Redis, keys: QueueKeys, start: Start, eventually: Eventually
+) -> None:
+    mail, ledger, runs = app.backend.broker("mail").keys, Ledger(app), Counter[str]()
+
+    def wrong() -> None:
+        runs[current_task().id] += 1
+        raise Reject("no")
+
+    mails = app.task(name="wrong", queue="mail")(wrong)
+    mails.enqueue_many([{}] * 800)
+    redis.set(mail.dlq, "of the wrong type")
+    worker = start(app, concurrency=50)
+    eventually(lambda: "mail" in worker.settler.refusals.full, timeout=LONG)
+
+    task_ids = enqueue(app, 1500)
+    eventually(lambda: len(ledger.runs) == 1500 and nothing_waits(redis, keys), timeout=LONG)
+    eventually(lambda: not worker.slots.load)
+    assert MOST <= len(worker.settler.refusals) <= MOST + 100, (
+        "beyond that the slots had some, and a fetch brought some"
+    )
+    worker.stop(5.0)
+
+    assert ledger.runs == dict.fromkeys(task_ids, 1)
+    assert MOST <= len(runs) <= MOST + 100
+    assert sum(map(len, waiting(redis, mail).values())) == 800
+    assert pending(redis, mail) == {}
+
+    redis.delete(mail.dlq)
+    second = start(app, concurrency=50)
+    eventually(lambda: redis.xlen(mail.dlq) == 800 and nothing_waits(redis, mail), timeout=LONG)
+    second.stop(5.0)
+    assert {letter["reason"] for letter in dead_letters(redis, mail)} == {"rejected"}
+
+
+def test_streams_that_were_overwritten_under_their_tasks_hold_up_no_other_queue_and_a_stop_says_what_it_was(
+    app: Buraq, redis: Redis, keys: QueueKeys, start: Start, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    post, ledger = app.backend.broker("post").keys, Ledger(app)
+    ledger.go.clear()
+    worker = start(app, queues=["default", "post"], concurrency=50)
+    enqueue(app, 20, "p", queue="post")
+    eventually(lambda: len(ledger.running) == 20)
+    for letter in LETTERS:
+        redis.set(post.streams[letter], "of the wrong type")
+    ledger.go.set()
+    eventually(lambda: len(worker.settler.refusals) == 20)
+
+    enqueue(app, 300)
+    eventually(lambda: len(ledger.runs) == 320 and nothing_waits(redis, keys), timeout=LONG)
+    worker.stop(5.0)
+
+    assert left(redis, keys) == {}
+    said = {record.msg: record for record in caplog.records}
+    assert post.streams["n"] in said["outcomes refused"].broken_keys.split(",")  # type: ignore[attr-defined]
+    assert "WRONGTYPE" in said["stop: Redis refused"].error  # type: ignore[attr-defined]
+    assert "stop: Redis did not answer" not in said
 
 
 # -- another worker dies

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response
 
+from buraq.inspector import Broken, say_broken
 from buraq.statistics import FIVES, MINUTES, NAMES, RUN, WAIT, Slot, read
 from buraq.web.v1.call import Call, answer, at
 
@@ -17,7 +18,9 @@ def get_statistics(call: Call) -> Response:
     """Answer with counts and percentiles."""
     window = call.query["window"]
     ring, steps = WINDOWS[window]
-    now_ms, found = call.state.inspector.statistics(call.asked_queues)
+    broken: Broken = {}
+    now_ms, found = call.state.inspector.statistics(call.asked_queues, broken)
+    say_broken(broken)
     series = [Slot() for _ in range(steps)]
     for raw in found:
         for slot, more in zip(series, read(raw, ring, now_ms // 1000, steps), strict=True):

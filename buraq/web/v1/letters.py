@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import ujson
 from flask import Response
+from redis.exceptions import ResponseError
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Budget, newest_letters
 from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.inspector import say_broken
 from buraq.keys import is_entry
+from buraq.log import RateLimited
 from buraq.newest import Place
+from buraq.permissions import is_wrong_type
+from buraq.replies import Broken
 from buraq.web.v1.call import Call, answer, at, dumps
 from buraq.web.v1.cursors import in_records, read_cursor, write_cursor
 from buraq.web.v1.show import letter, letter_detail
 
 GROUPS = 500
+
+_rare = RateLimited(logging.getLogger("buraq.web"), seconds=60.0)
 
 
 def list_letters(call: Call) -> Response:
@@ -27,17 +35,19 @@ def list_letters(call: Call) -> Response:
     wanted, items = Filter.of(query), []
     after = Place(*cursor) if cursor else None
     place, more, budget = after, False, Budget()
-    for place, size, dead in newest_letters(call.backend.parts(queues), after, query["limit"]):
+    broken: Broken | None = None if "queue" in query else {}  # what one queue's are is not to be guessed
+    for place, size, dead in newest_letters(call.backend.parts(queues), after, query["limit"], broken):
         if wanted.fits(dead):
             items.append(letter(place.queue, dead, call.state.redaction))
         if more := not budget.spend(size) or len(items) == query["limit"]:
             break
+    say_broken(broken or {})
     return answer(
         {
             "items": items,
             "next": write_cursor(list(place), ["letters", query.get("queue")]) if more and place else None,
             "scanned": budget.looked_at,
-            "total": sum(len(DeadLetters(call.backend, queue)) for queue in queues),
+            "total": sum(len(DeadLetters(call.backend, queue)) for queue in queues if queue not in (broken or ())),
         }
     )
 
@@ -69,8 +79,15 @@ def list_groups(call: Call) -> Response:
     total = 0
     for queue in call.asked_queues:
         letters = DeadLetters(call.backend, queue)
-        total += len(letters)
-        for group in letters.groups():
+        try:
+            length, groups = len(letters), letters.groups()
+        except ResponseError as error:
+            if "queue" in call.query or not is_wrong_type(error):
+                raise
+            _rare.error("dead letters of a queue left out", key=queue, extra={"queue": queue, "error": str(error)})
+            continue
+        total += length
+        for group in groups:
             shown_group = {
                 "group": group.id,
                 "queue": queue,

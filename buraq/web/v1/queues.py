@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from buraq.backend import Backend
-from buraq.inspector import RATE_SECONDS, Inspector, QueuePace, WorkerProcess
+from buraq.inspector import RATE_SECONDS, Broken, Inspector, QueuePace, WorkerProcess, say_broken
 from buraq.pauses import Pauses
 from buraq.web.numbers import whole
 from buraq.web.v1.call import Call, answer, at
@@ -16,20 +16,28 @@ NO_RATES = {"enqueued": 0.0, "completed": 0.0, "retried": 0.0, "dead": 0.0}
 
 
 def describe(
-    backend: Backend, inspector: Inspector, names: list[str], processes: list[WorkerProcess]
-) -> tuple[int, list[dict[str, Any]]]:
-    """Return the server's time in ms, and queues as the answers show them."""
-    paused = Pauses(backend).all()
-    now_ms, paces = inspector.paces(names)
+    backend: Backend, inspector: Inspector, names: list[str]
+) -> tuple[int, list[dict[str, Any]], list[WorkerProcess]]:
+    """Return the server's time in ms, queues as the answers show them, and all worker processes.
+
+    A key that somebody has overwritten hides only what it would say itself; its queue names it in `broken`.
+    """
+    broken: Broken = {}
+    processes = inspector.workers(broken)
+    paused = Pauses(backend).all(broken)
+    now_ms, paces = inspector.paces(names, broken)
     shown = [
-        _queue(inspector, name, pace, paused.get(name), _readers(name, processes))
+        _queue(inspector, name, pace, paused.get(name), _readers(name, processes), broken)
         for name, pace in zip(names, paces, strict=True)
     ]
-    return now_ms, shown
+    say_broken(broken)
+    return now_ms, shown, processes
 
 
-def _queue(inspector: Inspector, name: str, pace: QueuePace, pause: Any, readers: int) -> dict[str, Any]:
-    counts = inspector.counts(name)
+def _queue(
+    inspector: Inspector, name: str, pace: QueuePace, pause: Any, readers: int, broken: Broken
+) -> dict[str, Any]:
+    counts = inspector.counts(name, broken)
     return {
         "name": name,
         "paused": {"at": at(pause.at_ms), "by": pause.by} if pause is not None else None,
@@ -42,6 +50,7 @@ def _queue(inspector: Inspector, name: str, pace: QueuePace, pause: Any, readers
         "oldest_ms": round(counts.oldest * 1000) if counts.waiting else None,
         "rates": pace.rates,
         "workers": readers,
+        **({"broken": sorted(broken[name])} if name in broken else {}),
     }
 
 
@@ -51,8 +60,7 @@ def _readers(queue: str, processes: list[WorkerProcess]) -> int:
 
 def overview(backend: Backend, inspector: Inspector) -> dict[str, Any]:
     """Return the whole at one moment: queues, totals, worker counts."""
-    processes = inspector.workers()
-    now_ms, queues = describe(backend, inspector, inspector.queues(), processes)
+    now_ms, queues, processes = describe(backend, inspector, inspector.queues())
     totals: dict[str, Any] = {
         name: sum(queue[name] for queue in queues) for name in ("waiting", "running", "scheduled", "dead")
     }
@@ -81,7 +89,7 @@ def get_overview(call: Call) -> Response:
 def list_queues(call: Call) -> Response:
     """Answer with all queues."""
     inspector = call.state.inspector
-    now_ms, queues = describe(call.backend, inspector, call.queues, inspector.workers())
+    now_ms, queues, _ = describe(call.backend, inspector, call.queues)
     return answer({"at": at(now_ms), "rate_window_s": RATE_SECONDS, "queues": queues})
 
 
@@ -108,5 +116,4 @@ def resume_queue(call: Call) -> Response:
 
 def one(call: Call, name: str) -> dict[str, Any]:
     """Return a queue as it is now."""
-    inspector = call.state.inspector
-    return describe(call.backend, inspector, [name], inspector.workers())[1][0]
+    return describe(call.backend, call.state.inspector, [name])[1][0]

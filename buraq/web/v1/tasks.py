@@ -9,6 +9,7 @@ from flask import Response
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Tasks
+from buraq.inspector import Broken, say_broken
 from buraq.keys import HISTORIES
 from buraq.known import KnownTask
 from buraq.records import COMPLETED_A_SECOND
@@ -91,5 +92,7 @@ def shown(call: Call, known: KnownTask) -> dict[str, Any]:
 
 def list_types(call: Call) -> Response:
     """Answer with the task types that live worker processes know."""
-    found = call.state.inspector.task_types(call.queues)
+    broken: Broken = {}
+    found = call.state.inspector.task_types(call.queues, broken)
+    say_broken(broken)
     return answer({"types": [{"type": name, "queues": queues} for name, queues in found.items()]})

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from werkzeug.exceptions import NotFound
 
-from buraq.inspector import WorkerProcess
+from buraq.inspector import Broken, WorkerProcess, say_broken
 from buraq.web.numbers import number, whole
 from buraq.web.v1.call import Call, answer, at
 
@@ -40,7 +40,10 @@ def list_workers(call: Call) -> Response:
     """Answer with all worker processes."""
     now_ms, _ = call.state.inspector.statistics([])
     ttl = call.backend.config.lease_ttl
-    return answer({"at": at(now_ms), "workers": [describe(one, ttl) for one in call.state.inspector.workers()]})
+    broken: Broken = {}
+    found = call.state.inspector.workers(broken)
+    say_broken(broken)
+    return answer({"at": at(now_ms), "workers": [describe(one, ttl) for one in found]})
 
 
 def get_worker(call: Call) -> Response:

@@ -93,6 +93,8 @@ export type Queue = {
   rates: Rates;
   /** Active worker processes that read it. */
   workers: number;
+  /** Keys of it that hold another type of value than Buraq's, because something else has overwritten them. What they would say is 0 or null here. Left out where there are none. */
+  broken?: string[];
 };
 
 /** All queues. */
