@@ -102,7 +102,9 @@ def test_what_dies_while_the_question_is_read_is_left_alone(
     expect(dialog).to_contain_text("3 were counted when you asked")
 
     workplace.bury(2, error="ValueError: of another kind")
-    expect(page.get_by_text("of another kind").first).to_be_attached()  # the page knows of them, and nobody confirmed them
+    expect(
+        page.get_by_text("of another kind").first
+    ).to_be_attached()  # the page knows of them, and nobody confirmed them
     dialog.get_by_role("button", name="Delete 3").click()
 
     expect(page.get_by_text("3 dead letters deleted")).to_be_visible()

@@ -95,3 +95,15 @@ it("those in no group are said to be in none, and to be part of all", async () =
   expect(notice).toContain("One dead letter is in no group");
   expect(notice).toContain("Retry all and Delete all take it too");
 });
+
+it("what cannot be read can be deleted and not retried, for it cannot run", async () => {
+  const unreadable = { ...SMALL, group: "unreadable", type: null, reason: "undecodable" } as const;
+  answer = () => ({ groups: [SMALL, unreadable], grouped: 6, total: 6, until: "then" });
+  await show("");
+  expect(screen.getAllByText("Retry")).toHaveLength(1);
+
+  cleanup();
+  await show("queue=default&group=unreadable");
+  expect(screen.getByText("Delete all 3")).toBeTruthy();
+  expect(screen.queryByText(/Retry all/)).toBeNull();
+});

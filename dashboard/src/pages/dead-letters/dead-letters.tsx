@@ -104,10 +104,12 @@ function Bar({
                 <Icon name="trash" size={14} />
                 Delete all {whole(count)}
               </button>
-              <button type="button" className="button small primary" onClick={() => act("replay")}>
-                <Icon name="retry" size={14} />
-                Retry all {whole(count)}
-              </button>
+              {chosen?.type !== null && (
+                <button type="button" className="button small primary" onClick={() => act("replay")}>
+                  <Icon name="retry" size={14} />
+                  Retry all {whole(count)}
+                </button>
+              )}
             </>
           )}
         </div>

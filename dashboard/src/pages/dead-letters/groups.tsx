@@ -79,22 +79,25 @@ export function Groups({
                 </td>
                 {session.may_change && (
                   <td className="number">
-                    <button
-                      type="button"
-                      className="button small"
-                      aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"} in ${one.queue}`}
-                      onClick={() =>
-                        onIntent({
-                          kind: "replay",
-                          body: { filter: { queue: one.queue, group: one.group }, until },
-                          count: one.count,
-                          what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}, of the queue ${one.queue}`,
-                        })
-                      }
-                    >
-                      <Icon name="retry" size={14} />
-                      Retry
-                    </button>
+                    {/* What cannot be read cannot run. */}
+                    {one.type !== null && (
+                      <button
+                        type="button"
+                        className="button small"
+                        aria-label={`Retry all ${whole(one.count)} of ${one.type} in ${one.queue}`}
+                        onClick={() =>
+                          onIntent({
+                            kind: "replay",
+                            body: { filter: { queue: one.queue, group: one.group }, until },
+                            count: one.count,
+                            what: `${one.type}: ${one.error ?? one.reason}, of the queue ${one.queue}`,
+                          })
+                        }
+                      >
+                        <Icon name="retry" size={14} />
+                        Retry
+                      </button>
+                    )}
                   </td>
                 )}
               </tr>
