@@ -1,6 +1,7 @@
 """A shop's queue, for the pictures of the page: tasks of several types that run, fail and wait as those of a shop do.
 
-`python -m tests.dashboard.shop` writes an hour of statistics, as of a shop that has run for long, and enqueues from then on.
+`python -m tests.dashboard.shop` writes an hour of statistics, as of a shop that has run for long, and enqueues from
+then on.
 """
 
 import random

@@ -12,6 +12,7 @@ interface Toast {
 }
 
 const LIFE_MS = 5000;
+const LINK_LIFE_MS = 15_000; // of one with a link, which somebody has to get to
 const MOST = 20; // of either kind; in a storm of failures the oldest go
 const toasts = new Store<readonly Toast[]>([]);
 let next = 0;
@@ -34,7 +35,7 @@ const drop = (key: number): void => toasts.update((all) => all.filter((toast) =>
 /** Say that something went well. It goes by itself. */
 export function say(text: string, to?: string): void {
   const key = add({ tone: "completed", text, ...(to && { to }) });
-  setTimeout(() => drop(key), LIFE_MS);
+  setTimeout(() => drop(key), to ? LINK_LIFE_MS : LIFE_MS);
 }
 
 /** Say that something failed. It stays until somebody dismisses it: who looked away for a moment has to know. */
