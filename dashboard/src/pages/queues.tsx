@@ -120,7 +120,9 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
       </td>
       <td className="number wide-only">{rate(queue.rates.enqueued)}/s</td>
       <td className="number wide-only">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
-      <td className="number wide-only">{queue.waiting === 0 ? <span className="faint">–</span> : drained(queue)}</td>
+      <td className="number wide-only">
+        {queue.waiting === 0 || queue.paused ? <span className="faint">–</span> : drained(queue)}
+      </td>
       <td className="number wide-only">
         {queue.workers ? short(queue.workers) : <span className="tone-dead toned">none</span>}
       </td>
