@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
 MOST_BYTES = 200_000
-EXACT = 128  # colours of a picture that stay as they are
+EXACT = 192  # colours of a picture that stay as they are
 APP = "tests.dashboard.shop:queue"
 
 
