@@ -137,7 +137,9 @@ def small(png: bytes) -> bytes:
 
     whole = Image.open(io.BytesIO(png)).convert("RGB")
     colours, place, count = np.unique(np.asarray(whole).reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
-    painted = colours[np.argsort(-count)[:EXACT]]
+    # A dot is small, and its colour says something; the greys of letters are many, and one is like the other.
+    weight = count * (1 + np.ptp(colours.astype(int), axis=1) / 8)
+    painted = colours[np.argsort(-weight)[:EXACT]]
     shared = Image.fromarray(colours[None]).quantize(256 - EXACT).getpalette()
     palette = np.concatenate([painted, np.reshape(shared, (-1, 3))[: 256 - EXACT]]).astype(np.uint8)
     # As Pillow would, but with all bits of a colour.
