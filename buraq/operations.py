@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from buraq.backend import Backend
 from buraq.connection import Unreachable
-from buraq.deadletters import DeadLetter, DeadLetters, Filter, ShardLetters
+from buraq.deadletters import Bound, DeadLetter, DeadLetters, Filter, ShardLetters
 from buraq.replies import all_checked, unix_ms
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Operation:
     ids: list[list[str]] = field(default_factory=list)  # queue and entry of each
     # By the names of the queues, or of their parts in a cluster.
     place: dict[str, str] = field(default_factory=dict)  # the last entry that was looked at
-    until: dict[str, str] = field(default_factory=dict)  # the last entry when it began
+    until: dict[str, str] = field(default_factory=dict)  # the last entry when it began, or when it was counted
     begun: list[str] = field(default_factory=list)  # what a batch is at, that has not come to its end: queue and entry
     total: int = 0
     seen: int = 0
@@ -85,19 +85,21 @@ class Operations:
         filter: dict[str, str] | None,
         ids: Sequence[tuple[str, str]],
         address: str = "",
+        counted: Mapping[str, Bound] | None = None,
     ) -> Operation:
         """Begin an operation for the dead letters that are there now and fit, or for those named: queue and entry.
 
-        It is noted first: where that fails nothing has been done.
+        Of those that fit it takes those alone that were `counted`, by part of a queue, where that is said: whoever
+        confirmed a number has not seen what died since. It is noted first: where that fails nothing has been done.
         """
         operation = Operation(secrets.token_hex(6), kind, by, address, filter=filter, ids=[list(one) for one in ids])
         if filter is not None:
             for name, part in self._backend.parts(queues).items():
-                asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
-                last, length = all_checked(part.link.commands(asked))
-                if last:
-                    operation.until[name] = last[0][0].decode()
-                    operation.total += int(length)
+                there = Bound.of(part) if counted is None or name in counted else None
+                if there is not None:
+                    bound = there if counted is None else there.within(counted[name])
+                    operation.until[name] = bound.entry
+                    operation.total += bound.letters
         else:
             operation.total = len(ids)
         operation.started_ms = operation.updated_ms = self._now_ms()

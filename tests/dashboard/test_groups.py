@@ -89,3 +89,44 @@ def test_the_question_about_what_is_gone_does_not_come_back_for_others(
     workplace.bury(1)
     expect(page.get_by_role("button", name="Delete all 1", exact=True)).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_dies_while_the_question_is_read_is_left_alone(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    page = show(open_tab(start_api().url), GROUPS)
+    page.get_by_role("button", name="Delete all 3", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Delete 3 dead letters for good?")
+    expect(dialog).to_contain_text("3 were counted when you asked")
+
+    workplace.bury(2, error="ValueError: of another kind")
+    expect(
+        page.get_by_text("of another kind").first
+    ).to_be_attached()  # the page knows of them, and nobody confirmed them
+    dialog.get_by_role("button", name="Delete 3").click()
+
+    expect(page.get_by_text("3 dead letters deleted")).to_be_visible()
+    assert kept(redis) == (2, 0)
+
+
+def test_a_failure_is_said_until_somebody_dismisses_it_by_key(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    from playwright.sync_api import expect
+
+    tab = open_tab(start_api().url)
+    tab.forgive("status of 503")
+    page = show(tab, GROUPS)
+    redis.delete(workplace.app.backend.names.audit)
+    redis.set(workplace.app.backend.names.audit, "no stream")  # what is not in the list is not done
+    page.get_by_role("button", name="Delete all 3", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 3").click()
+    expect(page.locator(".toast.tone-dead")).to_be_visible()
+    assert tab.barriers() == []
+
+    page.keyboard.press("Escape")
+
+    expect(page.locator(".toast")).to_have_count(0)
+    assert kept(redis) == (2, 1)

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Budget, newest_letters
-from buraq.deadletters import DeadLetter, DeadLetters, Filter
+from buraq.deadletters import Bound, DeadLetter, DeadLetters, Filter
 from buraq.inspector import say_broken
 from buraq.keys import is_entry
 from buraq.log import RateLimited
@@ -20,7 +20,7 @@ from buraq.newest import Place
 from buraq.permissions import is_wrong_type
 from buraq.replies import Broken
 from buraq.web.v1.call import Call, answer, at, dumps
-from buraq.web.v1.cursors import in_records, read_cursor, write_cursor
+from buraq.web.v1.cursors import in_records, read_cursor, write_cursor, write_until
 from buraq.web.v1.show import letter, letter_detail
 
 GROUPS = 500
@@ -77,9 +77,12 @@ def list_groups(call: Call) -> Response:
     """Answer with the groups, the largest first. One that is asked for is among them, whatever its size."""
     found: list[tuple[tuple[int, str, str], dict[str, Any]]] = []
     total = 0
+    bounds: dict[str, Bound | None] = {}
     for queue in call.asked_queues:
         letters = DeadLetters(call.backend, queue)
         try:
+            # Before they are counted: what dies in between is counted, and beyond it.
+            bounds |= {name: Bound.of(part) for name, part in call.backend.parts([queue]).items()}
             length, groups = len(letters), letters.groups()
         except ResponseError as error:
             if "queue" in call.query or not is_wrong_type(error):
@@ -103,7 +106,9 @@ def list_groups(call: Call) -> Response:
     every = [group for _, group in found]
     asked = [group for group in every[GROUPS:] if group["group"] == call.query.get("group")]
     shown = every[: GROUPS - len(asked)] + asked
-    return answer({"groups": shown, "grouped": -sum(rank[0] for rank, _ in found), "total": total})
+    until = write_until({name: bound for name, bound in bounds.items() if bound is not None})
+    grouped = -sum(rank[0] for rank, _ in found)
+    return answer({"groups": shown, "grouped": grouped, "total": total, "until": until})
 
 
 def export(call: Call) -> Response:

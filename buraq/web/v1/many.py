@@ -12,6 +12,7 @@ from buraq.keys import DEFAULT_QUEUE
 from buraq.operations import Operation, Operations
 from buraq.web.access import client_address
 from buraq.web.v1.call import Call, answer, at, refuse, write_quietly
+from buraq.web.v1.cursors import read_until
 from buraq.web.v1.letters import valid_entry
 
 PATIENCE = 0.1  # seconds that an answer waits, so that what is small is done in it
@@ -74,7 +75,7 @@ def _begin(call: Call, kind: str) -> Response:
         if wanted.get("queue", DEFAULT_QUEUE) not in call.queues:
             refuse(422, f"filter.queue={wanted['queue']}: there is none of that name", "filter.queue")
         queues = [wanted["queue"]] if "queue" in wanted else call.queues
-        operation = known.begin(kind, who, queues, wanted, (), address)
+        operation = known.begin(kind, who, queues, wanted, (), address, read_until(asked.get("until")))
     known.work(operation, PATIENCE)
     return answer(describe(known.get(operation.id) or operation), 202)
 

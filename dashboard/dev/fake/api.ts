@@ -178,7 +178,7 @@ export class FakeApi {
     this.#on("GET", "/api/v1/dead-letters/groups", ({ query }) => {
       const queue = query.get("queue");
       const dead = queue ? world.dead.filter((task) => task.queue === queue) : world.dead;
-      return { groups: groups(dead), grouped: dead.length, total: dead.length };
+      return { groups: groups(dead), grouped: dead.length, total: dead.length, until: iso(Date.now()) };
     });
     this.#on("GET", "/api/v1/dead-letters/export", ({ response, query }) => {
       response.writeHead(200, {
@@ -271,7 +271,8 @@ export class FakeApi {
               .join(" ") || "all"
           : `${ids.length} chosen`;
         const by = session(request, this.modes).who;
-        const operation = this.operations.begin(kind, filter, ids, by);
+        const until = "until" in selection && selection.until ? Date.parse(selection.until) : undefined;
+        const operation = this.operations.begin(kind, filter, ids, by, until);
         this.#note(request, { action: kind, target, count: operation.total });
         return { ...operation };
       });

@@ -25,9 +25,15 @@ export class Operations {
     this.#world = world;
   }
 
-  begin(kind: Operation["kind"], filter: DeadLetterFilter | null, ids: readonly string[], by: string): Operation {
+  begin(
+    kind: Operation["kind"],
+    filter: DeadLetterFilter | null,
+    ids: readonly string[],
+    by: string,
+    until = Number.POSITIVE_INFINITY,
+  ): Operation {
     const tasks = filter
-      ? matching(this.#world, filter)
+      ? matching(this.#world, filter).filter((task) => task.since <= until)
       : ids.map((id) => this.#world.dead.find((task) => letterId(task) === id));
     const operation: Operation = {
       id: this.#world.random.hex(12),

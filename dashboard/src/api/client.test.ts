@@ -78,6 +78,16 @@ describe("an answer", () => {
   });
 });
 
+it("an answer that breaks off in the middle is a problem without a status, and one that is not wanted any more is none", async () => {
+  const stop = new AbortController();
+  const broken = () => ({ ok: true, status: 200, text: () => Promise.reject(new TypeError("network error")) });
+  vi.stubGlobal("fetch", vi.fn(broken));
+
+  await expect(ask("getHealth")).rejects.toEqual(new Problem(0, `The API at ${location.origin} does not answer`));
+  stop.abort();
+  await expect(ask("getHealth", { signal: stop.signal })).rejects.toBeInstanceOf(TypeError);
+});
+
 it("a body that was written by hand goes as it is", async () => {
   const fetch = answers(200, "{}");
 

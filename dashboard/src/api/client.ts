@@ -53,12 +53,12 @@ export function address<N extends Name>(name: N, ask: Pick<Ask<N>, "at" | "query
 export async function ask<N extends Name>(name: N, asked: Ask<N> = {}): Promise<Operations[N]["answer"]> {
   const began = Date.now();
   const body = asked.rawBody ?? (asked.body === undefined ? undefined : JSON.stringify(asked.body));
-  const response = await send(address(name, asked), {
+  const { response, text } = await send(address(name, asked), {
     method: ROUTES[name][0],
     ...(body !== undefined && { body, headers: { "Content-Type": "application/json" } }),
     signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(asked.signal ? [asked.signal] : [])]),
   });
-  const answer = read(await response.text());
+  const answer = read(text);
   if (!response.ok) throw problem(response.status, answer);
   // JSON of the API is never a bare text: this is a page, of whatever else stands at that address.
   if (typeof answer === "string") throw new Problem(0, `No answer from the API at ${ROOT.href}: a page came instead`);
@@ -66,9 +66,11 @@ export async function ask<N extends Name>(name: N, asked: Ask<N> = {}): Promise<
   return answer as Operations[N]["answer"]; // what the contract says, which a test on the other side holds
 }
 
-async function send(url: URL, init: RequestInit): Promise<Response> {
+/** Send a request, and return all of what comes: a connection that breaks in the middle has said nothing either. */
+async function send(url: URL, init: RequestInit): Promise<{ response: Response; text: string }> {
   try {
-    return await fetch(url, { ...init, credentials: ELSEWHERE ? "include" : "same-origin" });
+    const response = await fetch(url, { ...init, credentials: ELSEWHERE ? "include" : "same-origin" });
+    return { response, text: await response.text() };
   } catch (error) {
     if (init.signal?.aborted && init.signal.reason?.name !== "TimeoutError") throw error;
     throw new Problem(0, `The API at ${ROOT.origin} does not answer`);

@@ -132,10 +132,11 @@ function useStuck(error: Error | null, pages: number, question: unknown): Error 
   return stuck.current.error;
 }
 
-/** Something that changes the server. All that is shown is asked again afterwards. */
+/** Something that changes the server. All that is shown is asked again afterwards. `failed` is for who says why itself. */
 export function useAct<N extends Name>(
   name: N,
   done: (answer: Operations[N]["answer"]) => string | [string, string] | null,
+  failed: (error: Error) => void = complain,
 ) {
   return useMutation<Operations[N]["answer"], Error, Ask<N>>({
     mutationFn: (asked) => ask(name, asked),
@@ -146,6 +147,6 @@ export function useAct<N extends Name>(
       // Not before a view that was left is gone: it would ask for what is no longer there.
       setTimeout(() => void cache.invalidateQueries());
     },
-    onError: complain,
+    onError: failed,
   });
 }

@@ -401,6 +401,8 @@ export type DeadLetterGroupList = {
   grouped: number;
   /** Dead letters in all. More than `grouped` when some died after a thousand groups were counted, or came from a version that did not count groups, or from the original: they are in the list, and in no group. */
   total: number;
+  /** How far was counted; opaque. A replay or deletion that is given it takes nothing that died later. */
+  until: string;
 };
 
 /** Which dead letters. What is left out does not matter; `{}` means all. */
@@ -420,6 +422,8 @@ export type Selection = {
   ids: string[];
 } | {
   filter: DeadLetterFilter;
+  /** The `until` of an answer with groups: only what was there to be counted then is taken, and nothing of a queue that was not asked for. Left out: what is there when it starts. */
+  until?: string;
 };
 
 /** What to change before a dead letter is replayed. */

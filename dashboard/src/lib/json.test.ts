@@ -20,6 +20,12 @@ describe("numbers that a double cannot hold", () => {
   });
 });
 
+it("a text that looks like the mark of a number stays a text", () => {
+  const text = '{"a":"\\u0000number:1,\\"b\\":2","n":9007199254740993}';
+
+  expect(printJson(parseJson(text), 0)).toBe(text);
+});
+
 it("ordinary JSON is read as it always is", () => {
   const text = '{"a":[1,-2.5,true,null,"x"],"b":{}}';
 

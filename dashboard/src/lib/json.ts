@@ -1,7 +1,9 @@
 // Numbers that a double cannot hold, such as ids beyond 2^53, must be shown and sent back as they are. So they are read
 // as texts with a mark before them, which `printJson` takes off again.
 
-const MARK = "\u0000number:";
+// A mark of this page's own: a payload that has somebody else's is a text like any other.
+const MARK = `\u0000${Math.random().toString(36).slice(2)}:`;
+const MARKED = new RegExp(`"\\\\u0000${MARK.slice(1)}([^"]*)"`, "g");
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** Read JSON as `JSON.parse` does, without changing any number. Throws SyntaxError as it does. */
@@ -26,7 +28,7 @@ export function exactNumber(value: unknown): string | null {
 /** Write what `parseJson` read, for people. */
 export function printJson(value: unknown, indent = 2): string {
   const text = JSON.stringify(value, null, indent) ?? "null";
-  return text.includes("\\u0000number:") ? text.replace(/"\\u0000number:([^"]*)"/g, "$1") : text;
+  return text.includes(MARK.slice(1)) ? text.replace(MARKED, "$1") : text;
 }
 
 /** Why a text is no JSON object, for people; null when it is one. */

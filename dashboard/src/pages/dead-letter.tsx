@@ -94,11 +94,17 @@ function Facts({ letter }: { letter: DeadLetterDetail }) {
         ...common(letter),
         ["Attempts", `${letter.attempt} of ${letter.max_retries + 1}`],
         letter.deaths > 0 && ["Deaths", whole(letter.deaths)],
-        letter.group !== "" && [
+        [
           "Like it",
-          <a key="like" className="link" href={href(["dead-letters"], { queue: letter.queue, group: letter.group })}>
-            Same type and error
-          </a>,
+          letter.group ? (
+            <a key="like" className="link" href={href(["dead-letters"], { queue: letter.queue, group: letter.group })}>
+              Same type and error
+            </a>
+          ) : (
+            <span key="like" className="faint">
+              Not counted in a group
+            </span>
+          ),
         ],
       ]}
     />

@@ -1,11 +1,13 @@
 import { useId, useState } from "react";
 import { Problem } from "../api/client";
 import { useAct, useAsk } from "../api/queries";
+import { useHere } from "../lib/here";
 import { objectProblem } from "../lib/json";
 import { href } from "../lib/router";
 import { useSelected } from "../lib/store";
 import { overview } from "../live/source";
 import { ActionDialog } from "../ui/dialog";
+import { complain } from "../ui/toast";
 import { PayloadField } from "./payload-field";
 
 /** What the body of the request says; the payload goes as it was written, so that no number in it changes. */
@@ -34,14 +36,20 @@ export function EnqueueDialog({ onClose }: { onClose: () => void }) {
   const types = useAsk("listTaskTypes");
   const queues = useSelected(overview, (now) => now?.queues);
   const list = useId();
-  const act = useAct("enqueueTask", ({ id, created, known_type, queue }) => {
-    onClose();
-    if (!created) return ["It was there before, nothing was added", href(["tasks", id], { queue })];
-    return [
-      known_type ? "Enqueued" : "Enqueued. No live worker knows its type, so it waits",
-      href(["tasks", id], { queue }),
-    ];
-  });
+  const here = useHere();
+  const act = useAct(
+    "enqueueTask",
+    ({ id, created, known_type, queue }) => {
+      if (here.current) onClose();
+      if (!created) return ["It was there before, nothing was added", href(["tasks", id], { queue })];
+      return [
+        known_type ? "Enqueued" : "Enqueued. No live worker knows its type, so it waits",
+        href(["tasks", id], { queue }),
+      ];
+    },
+    // While it is open the dialog says it itself, and does not when what is wrong was mended.
+    (error) => here.current || complain(error),
+  );
   const problem = objectProblem(fields.payload.trim() || "{}");
   const wrongType = act.error instanceof Problem && act.error.field === "type" ? act.error.message : null;
   const known = types.data?.types.some((one) => one.type === fields.type);

@@ -1,23 +1,34 @@
 import { useState } from "react";
 import { useAct } from "../api/queries";
+import { useHere } from "../lib/here";
 import { objectProblem, printJson } from "../lib/json";
 import { href, navigate } from "../lib/router";
 import { ActionDialog } from "../ui/dialog";
 import { Icon } from "../ui/icon";
+import { complain } from "../ui/toast";
 import { PayloadField } from "./payload-field";
 
 /** What can be done about one dead letter: retry it as it is or changed, or delete it. */
 export function LetterActions({ id, payload, readable }: { id: string; payload: unknown; readable: boolean }) {
   const [asking, setAsking] = useState<"edit" | "delete" | null>(null);
-  const retry = useAct("replayDeadLetter", (task) => {
-    setAsking(null);
-    navigate(href(["tasks", task.id], { queue: task.queue }));
-    return task.known_type
-      ? "Back in its queue, with all retries"
-      : "Back in its queue. No live worker knows its type, so it waits";
-  });
+  const here = useHere();
+  const retry = useAct(
+    "replayDeadLetter",
+    (task) => {
+      const said = task.known_type
+        ? "Back in its queue, with all retries"
+        : "Back in its queue. No live worker knows its type, so it waits";
+      const to = href(["tasks", task.id], { queue: task.queue });
+      if (!here.current) return [said, to];
+      setAsking(null);
+      navigate(to);
+      return said;
+    },
+    // While it is open the dialog says it itself.
+    (error) => (here.current && asking === "edit") || complain(error),
+  );
   const drop = useAct("deleteDeadLetter", () => {
-    navigate(href(["dead-letters"]));
+    if (here.current) navigate(href(["dead-letters"]));
     return "Deleted";
   });
   const close = () => setAsking(null);

@@ -11,7 +11,7 @@ import { Meter, Notice } from "../ui/basics";
 import { Panel } from "../ui/panel";
 import { Ago, FirstDue } from "../ui/times";
 import { WORKER } from "./commands";
-import { drain, PauseButton } from "./queues";
+import { drained, PauseButton } from "./queues";
 
 const LINES = [
   ["suspects", "Suspects", "ran in processes that died, twice or more"],
@@ -63,7 +63,6 @@ export function QueuePage({ name }: { name: string }) {
 }
 
 function Numbers({ queue, seen }: { queue: Queue; seen: string | undefined }) {
-  const left = drain(queue);
   const to = (state: string) => href(["tasks"], { state, queue: queue.name });
   return (
     <Panel title="Now" right={<PauseButton queue={queue} />}>
@@ -104,7 +103,7 @@ function Numbers({ queue, seen }: { queue: Queue; seen: string | undefined }) {
         <dt>Completed</dt>
         <dd>{rate(queue.rates.completed)} a second</dd>
         <dt>Drained in</dt>
-        <dd>{queue.waiting === 0 ? "nothing waits" : left === null ? "it grows, or stands" : `about ${age(left)}`}</dd>
+        <dd>{drained(queue)}</dd>
         <dt>Workers</dt>
         <dd>{queue.workers || "none"}</dd>
       </dl>

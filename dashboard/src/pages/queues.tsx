@@ -11,10 +11,13 @@ import { Icon } from "../ui/icon";
 import { Sparkline } from "../ui/sparkline";
 import { Ago } from "../ui/times";
 
-/** How long until what waits is worked off at this pace; null when it is not. */
-export function drain({ waiting, rates }: Queue): number | null {
+/** How long until what waits is worked off at this pace, or why that cannot be said. */
+export function drained({ waiting, paused, rates }: Pick<Queue, "waiting" | "paused" | "rates">): string {
+  if (waiting === 0) return "nothing waits";
+  if (paused) return "paused";
   const net = rates.completed + rates.dead - rates.enqueued;
-  return waiting > 0 && net > 0.01 ? (waiting / net) * 1000 : null;
+  if (net > 0.01) return age((waiting / net) * 1000);
+  return net < -0.05 ? "grows" : "stands"; // less than what the rates beside it show is no growth
 }
 
 export function PauseButton({ queue }: { queue: Queue }) {
@@ -84,7 +87,6 @@ export function Queues() {
 
 function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) {
   const depth = past.map((one) => one.queues.find((other) => other.name === queue.name)?.waiting ?? 0);
-  const left = drain(queue);
   const to = href(["queues", queue.name]);
   return (
     <tr className="goes" onClick={goes(to)}>
@@ -119,7 +121,7 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
       <td className="number wide-only">{rate(queue.rates.enqueued)}/s</td>
       <td className="number wide-only">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
       <td className="number wide-only">
-        {queue.waiting === 0 ? <span className="faint">–</span> : left === null ? "grows" : age(left)}
+        {queue.waiting === 0 || queue.paused ? <span className="faint">–</span> : drained(queue)}
       </td>
       <td className="number wide-only">
         {queue.workers ? short(queue.workers) : <span className="tone-dead toned">none</span>}

@@ -5,7 +5,7 @@ import type { Worker } from "../api/schema";
 import { bytes, rate, shortId, span } from "../lib/format";
 import { href } from "../lib/router";
 import { PagesFoot, Unanswered } from "../ui/asked";
-import { Empty, Id, Maybe } from "../ui/basics";
+import { Empty, Id, Maybe, Notice } from "../ui/basics";
 import { FactsPanel, when } from "../ui/facts";
 import { Panel } from "../ui/panel";
 import { Ago } from "../ui/times";
@@ -13,8 +13,9 @@ import { Slots, WorkerStatus } from "./workers";
 
 export function WorkerPage({ id }: { id: string }) {
   const asked = useAsk("getWorker", { at: { id } }, { every: 2000 });
-  const worker = asked.data;
-  if (isGone(asked.error)) {
+  const worker = asked.data; // what was known last, when it is gone
+  const gone = isGone(asked.error);
+  if (!worker && gone) {
     return (
       <div className="panel">
         <Empty title="There is no such worker process">
@@ -29,18 +30,24 @@ export function WorkerPage({ id }: { id: string }) {
   return (
     <>
       <div className="detail-head">
-        <WorkerStatus status={worker.status} />
+        {gone ? <span className="pulse tone-cancelled">gone</span> : <WorkerStatus status={worker.status} />}
         <Id id={worker.id} whole />
       </div>
+      {gone && (
+        <Notice>
+          This process is gone: it was last seen <Ago at={worker.seen_at} suffix />, and the server has forgotten it.
+          What it ran goes to other processes, or waits for one. Below is what was known last.
+        </Notice>
+      )}
       <div className="columns two-one">
-        <InFlight id={worker.id} />
+        <InFlight id={worker.id} gone={gone} />
         <Facts worker={worker} />
       </div>
     </>
   );
 }
 
-function InFlight({ id }: { id: string }) {
+function InFlight({ id, gone }: { id: string; gone: boolean }) {
   const asked = usePages("listTasks", { state: "running", worker: id, limit: 100 }, 2000);
   const items = asked.data?.pages.flatMap((page) => page.items) ?? [];
   return (
@@ -48,7 +55,9 @@ function InFlight({ id }: { id: string }) {
       {!asked.data ? (
         <Unanswered asked={asked} rows={5} inside />
       ) : items.length === 0 && !asked.hasNextPage ? (
-        <Empty title="It runs nothing">Its slots are free.</Empty>
+        <Empty title={gone ? "It runs nothing any more" : "It runs nothing"}>
+          {gone ? "What it ran goes to other processes, or waits for one." : "Its slots are free."}
+        </Empty>
       ) : (
         <div className="scroll-x">
           <table className="table">

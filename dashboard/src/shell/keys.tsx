@@ -2,6 +2,7 @@ import { useEffect, useRef } from "react";
 import { href, navigate } from "../lib/router";
 import { stopped } from "../lib/settings";
 import { Dialog } from "../ui/dialog";
+import { dismiss } from "../ui/toast";
 import { FIND } from "./find";
 import { PAGES } from "./shell";
 
@@ -23,6 +24,7 @@ export function useKeys({ help }: { help: () => void }): void {
       if (event.key === "Escape" && isTyping(event.target)) (event.target as HTMLElement).blur();
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       if (document.querySelector("dialog[open]")) return;
+      if (event.key === "Escape") dismiss();
       const page = PAGES.find((one) => one.key === event.key);
       if (page && event.timeStamp - going < CHORD_MS) navigate(href([page.path].filter(Boolean)));
       else if (event.key === "/") document.getElementById(FIND)?.focus();
@@ -74,6 +76,10 @@ export function KeyHelp({ onClose }: { onClose: () => void }) {
           <kbd>p</kbd>
         </dt>
         <dd>Stop following what happens, and follow again</dd>
+        <dt>
+          <kbd>Esc</kbd>
+        </dt>
+        <dd>Dismiss what was said last</dd>
         <dt>
           <kbd>?</kbd>
         </dt>

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { DeadLetterGroup } from "../../api/schema";
+import type { DeadLetterGroup, DeadLetterGroupList } from "../../api/schema";
 import { counted, whole } from "../../lib/format";
 import { goes, href } from "../../lib/router";
 import { useSession } from "../../session";
@@ -11,12 +11,10 @@ import { REASONS } from "../reasons";
 import type { Intent } from "./intent";
 
 export function Groups({
-  groups,
-  total,
+  counted: { groups, total, until },
   onIntent,
 }: {
-  groups: readonly DeadLetterGroup[];
-  total: number;
+  counted: DeadLetterGroupList;
   onIntent: (intent: Intent) => void;
 }) {
   const session = useSession();
@@ -81,22 +79,25 @@ export function Groups({
                 </td>
                 {session.may_change && (
                   <td className="number">
-                    <button
-                      type="button"
-                      className="button small"
-                      aria-label={`Retry all ${whole(one.count)} of ${one.type ?? "unreadable"} in ${one.queue}`}
-                      onClick={() =>
-                        onIntent({
-                          kind: "replay",
-                          body: { filter: { queue: one.queue, group: one.group } },
-                          count: one.count,
-                          what: `${one.type ?? "unreadable"}: ${one.error ?? one.reason}, of the queue ${one.queue}`,
-                        })
-                      }
-                    >
-                      <Icon name="retry" size={14} />
-                      Retry
-                    </button>
+                    {/* What cannot be read cannot run. */}
+                    {one.type !== null && (
+                      <button
+                        type="button"
+                        className="button small"
+                        aria-label={`Retry all ${whole(one.count)} of ${one.type} in ${one.queue}`}
+                        onClick={() =>
+                          onIntent({
+                            kind: "replay",
+                            body: { filter: { queue: one.queue, group: one.group }, until },
+                            count: one.count,
+                            what: `${one.type}: ${one.error ?? one.reason}, of the queue ${one.queue}`,
+                          })
+                        }
+                      >
+                        <Icon name="retry" size={14} />
+                        Retry
+                      </button>
+                    )}
                   </td>
                 )}
               </tr>

@@ -38,7 +38,10 @@ it.each([
   );
   render(
     <QueryClientProvider client={cache}>
-      <Ask intent={{ kind: "delete", body: { filter: {} }, count: 4, what: "all" }} onClose={() => undefined} />
+      <Ask
+        intent={{ kind: "delete", body: { filter: {}, until: "then" }, count: 4, what: "all" }}
+        onClose={() => undefined}
+      />
       <Toasts />
     </QueryClientProvider>,
   );

@@ -6,10 +6,16 @@ import { ActionDialog } from "../../ui/dialog";
 
 export type Kind = Operation["kind"];
 
+/** All that match, of those that were there when they were counted. */
+export interface Counted {
+  filter: DeadLetterFilter;
+  until: string;
+}
+
 /** What somebody wants to do, and to how many. */
 export interface Intent {
   kind: Kind;
-  body: { ids: string[] } | { filter: DeadLetterFilter };
+  body: { ids: string[] } | Counted;
   count: number;
   what: string;
 }
@@ -40,13 +46,16 @@ export function Ask({ intent, onClose }: { intent: Intent; onClose: () => void }
     >
       <p className="muted confirm-what">{what}</p>
       {kind === "replay" ? (
-        <p>
-          They go back to their queues with no retries used. Those that die meanwhile are left alone. You can stop it on
-          the way.
-        </p>
+        <p>They go back to their queues with no retries used. You can stop it on the way.</p>
       ) : (
         <p>
           The tasks and their payloads are gone, and nothing brings them back. Export them first, if they may be needed.
+        </p>
+      )}
+      {"filter" in body && (
+        <p className="muted">
+          {whole(count)} {count === 1 ? "was" : "were"} counted when you asked. What died since is left alone, and what
+          others took meanwhile is not there to be taken: how many it was is said at the end.
         </p>
       )}
     </ActionDialog>

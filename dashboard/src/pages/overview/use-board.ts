@@ -81,6 +81,7 @@ class Follower {
         ask("listTasks", { query: { state: "running", limit: SHOWN }, signal }),
         ask("listDeadLetters", { query: { limit: SHOWN }, signal }),
       ]);
+      if (signal.aborted) return;
       this.#board = seed(waiting.items, running.items, dead.items);
     } catch {
       if (signal.aborted) return;
