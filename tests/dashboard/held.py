@@ -105,7 +105,7 @@ class Engraver:
         for step in range(-7, 9):
             self._slot(raw, second_at(now + step), now + step, step, most)
         for step in range(-59, 1):
-            if step % 7:  # in some nothing happened
+            if step % 7 != 3:  # in some nothing happened
                 at = minute_at(minute + step)
                 self._slot(raw, at, minute + step, step, {name: 20 * count for name, count in most.items()})
                 self._spans(raw, at, step)
