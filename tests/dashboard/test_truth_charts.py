@@ -129,7 +129,9 @@ def as_high_as(drawn: Any, counts: Counts, second: int) -> bool:
         for count, seen in zip(counted, bar, strict=True):
             ends = below * pixel, (below + count) * pixel
             below += count
-            if count * pixel > 4 and (seen is None or any(abs(one - end) > 3 for one, end in zip(seen, ends))):
+            if count * pixel > 4 and (
+                seen is None or any(abs(one - end) > 3 for one, end in zip(seen, ends, strict=True))
+            ):
                 return False
             if not count and seen is not None:
                 return False
