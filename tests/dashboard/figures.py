@@ -1,6 +1,7 @@
 """How the page writes figures, written down once more: what a test expects to read where the server holds a number."""
 
 import math
+import time
 from decimal import ROUND_HALF_UP, Decimal
 
 
@@ -86,3 +87,11 @@ def percent(share: float) -> str:
 def cpu(value: float) -> str:
     """Percent of a core, as tables have it."""
     return f"{_round(value)} %"
+
+
+def clock(ms: float) -> str:
+    """13:04:59; with the day, when that is not today: 27 Nov 13:04:59."""
+    at = time.localtime(ms / 1000)
+    today = at[:3] == time.localtime()[:3]
+    month = time.strftime("%b", at).replace("Sep", "Sept")
+    return ("" if today else f"{at.tm_mday} {month} ") + time.strftime("%H:%M:%S", at)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from buraq import Buraq
 from buraq.version import __version__
 from tests.dashboard.browser import Tab
 from tests.dashboard.conftest import Worker
-from tests.dashboard.figures import age, bytes_, cpu, rate, short, span
+from tests.dashboard.figures import age, bytes_, clock, cpu, rate, short, span
 from tests.dashboard.held import now_ms
 from tests.dashboard.views import View, figure, show
 from tests.servers import eventually
@@ -134,14 +133,8 @@ class Known:
             "Queues": ", ".join(self.queues),
             "Host": f"{self.said['host']}, pid {self.said['pid']}",
             "Version": self.said["version"],
-            "Started": f"{age(self.now - started)} ago, {by_the_clock(started, self.now)}",
+            "Started": f"{age(self.now - started)} ago, {clock(started)}",
         }
-
-
-def by_the_clock(ms: float, now: float) -> str:
-    at, today = time.localtime(ms / 1000), time.localtime(now / 1000)
-    day = "" if at[:3] == today[:3] else time.strftime(f"{at.tm_mday} %b ", at)
-    return day + time.strftime("%H:%M:%S", at)
 
 
 ROWS = """() => [...document.querySelectorAll("tbody tr")].map(
@@ -165,7 +158,7 @@ def test_workers_are_shown_with_what_they_wrote_in_the_server(
         shown = page.evaluate(FACTS)
         seen = shown.pop("Last seen")
         assert shown == one.facts()
-        assert seen.endswith(f" ago, {by_the_clock(one.seen, one.now)}")
+        assert seen.endswith(f" ago, {clock(one.seen)}")
         assert one.id == "w~00000002" or seen.startswith(age(one.now - one.seen))
         assert page.get_by_role("region", name="Tasks that run here").locator("tbody tr").count() == one.handed
 
