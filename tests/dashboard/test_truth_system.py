@@ -69,6 +69,7 @@ def test_the_system_is_as_the_server_and_the_operating_system_have_it(
         route.fulfill(response=answer)
 
     tab = open_tab(api.url)
+    tab.go("live").locator(".side .pulse", has_text="Live").wait_for()  # its stream is counted
     tab.page.route("**/api/v1/system", bracket)
     shown = show(tab, View("system", "Round trip")).evaluate(FACTS)
 

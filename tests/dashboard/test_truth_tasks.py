@@ -155,7 +155,10 @@ def test_what_has_ended_is_shown_with_what_its_record_says(
     open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
 ) -> None:
     tab = open_tab(start_api().url)
-    _, task, record = next(entries(redis, "buraq_tasks:history:completed"))
+    first, task, record = next(entries(redis, "buraq_tasks:history:completed"))
+    note = show(tab, View("tasks?state=completed", task["id"])).locator(".tasks-note").inner_text()
+    kept = "The newest 20,000 tasks that ended are kept, now back to"  # 10,000 of each queue
+    assert note in {f"{kept} {one} ago." for one in ages(redis, first)}
     facts = show(tab, View(f"tasks/{task['id']}", "Timeline")).evaluate(FACTS)
     assert (facts["Waited"], facts["Ran"]) == (span(int(record["waited_ms"])), span(int(record["duration_ms"])))
     assert (facts["Attempt"], facts["Where"]) == (of(task).replace("/", " of "), "in the history alone")
