@@ -12,7 +12,7 @@ from redis import Redis
 from buraq import Buraq
 from buraq.task import Completed
 from tests.dashboard.browser import PHONE, WIDE, Tab
-from tests.dashboard.views import View, figure, show, views
+from tests.dashboard.views import View, column, figure, show, views
 from tests.servers import Server
 from tests.web.clients import ROOT, ApiProcess
 from tests.web.workplace import Workplace
@@ -40,6 +40,18 @@ def held(redis: Redis, base: str) -> dict[str, int]:
     }
 
 
+def tasks_in(redis: Redis, state: str) -> list[str]:
+    """Return the ids of the tasks in a state, from the streams themselves."""
+    found = []
+    for stream in LETTERS if state == "dead" else ("buraq_tasks", "buraq_tasks_high", "buraq_tasks:mail"):
+        handed = redis.xpending_range(stream, "buraq_workers", "-", "+", 99) if state != "dead" else []
+        held = {one["message_id"] for one in handed}
+        for entry, fields in redis.xrange(stream):
+            if state == "dead" or (entry in held) is (state == "running"):
+                found.append(json.loads(fields["payload"])["id"])
+    return found
+
+
 def cells(page: "Page", row: str) -> dict[str, str]:
     """Return a row of the view's table by its columns."""
     heads = [text.strip() for text in page.locator("thead th").all_inner_texts()]
@@ -53,12 +65,28 @@ def test_every_count_on_the_page_is_what_the_server_holds(
     by_queue = {"default": held(redis, "buraq_tasks"), "mail": held(redis, "buraq_tasks:mail")}
     total = {name: sum(one[name] for one in by_queue.values()) for name in by_queue["default"]}
     assert total == {"waiting": 5, "running": 1, "scheduled": 4, "dead": 3}
+    ids = {state: sorted(tasks_in(redis, state)) for state in ("waiting", "running", "dead")}
     tab = open_tab(start_api().url)
 
     page = show(tab, View("", "Tasks on their way"))
     strip = {name: figure(page, label) for name, label in STRIP.items()}
     assert strip == {name: str(count) for name, count in total.items()}
     assert (figure(page, "Workers"), page.locator(".strip").inner_text().count("of 10 slots")) == ("1", 1)
+
+    counts = page.locator(".side a", has=page.locator(".count")).all_inner_texts()
+    moving = total["waiting"] + total["running"] + total["scheduled"]
+    assert [text.split("\n") for text in counts] == [
+        ["Queues", "2"],
+        ["Tasks", str(moving)],
+        ["Dead letters", str(total["dead"])],
+        ["Workers", "1"],
+    ]
+
+    for title, state in (("Pending", "waiting"), ("Processing", "running"), ("Dead letters", "dead")):
+        heading = column(page, title).get_by_role("heading").inner_text()
+        assert heading.split("\n") == [title, str(total[state])]
+        cards = column(page, title).locator("[data-card]")
+        assert cards.evaluate_all("(cards) => cards.map((card) => card.dataset.card).sort()") == ids[state]
 
     page = show(tab, View("queues", "Drained in"))
     for name, counts in by_queue.items():

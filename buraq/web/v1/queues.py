@@ -48,10 +48,15 @@ def _queue(
         "next_due_at": at(pace.next_due_ms),
         "dead": counts.dead,
         "oldest_ms": round(counts.oldest * 1000) if counts.waiting else None,
-        "rates": pace.rates,
+        "rates": {rate: _tenths(value) for rate, value in pace.rates.items()},
         "workers": readers,
         **({"broken": sorted(broken[name])} if name in broken else {}),
     }
+
+
+def _tenths(rate: float) -> float:
+    """Return a sum of means over ten seconds as one: 253.8, where floats add up to 253.79999999999998."""
+    return round(rate, 1)
 
 
 def _readers(queue: str, processes: list[WorkerProcess]) -> int:
@@ -64,7 +69,7 @@ def overview(backend: Backend, inspector: Inspector) -> dict[str, Any]:
     totals: dict[str, Any] = {
         name: sum(queue[name] for queue in queues) for name in ("waiting", "running", "scheduled", "dead")
     }
-    totals["rates"] = {name: sum(queue["rates"][name] for queue in queues) for name in NO_RATES}
+    totals["rates"] = {name: _tenths(sum(queue["rates"][name] for queue in queues)) for name in NO_RATES}
     counts = {status: sum(one.status == status for one in processes) for status in ("active", "draining", "lost")}
     here = [one for one in processes if one.status != "lost"]
     active = [one for one in processes if one.status == "active"]

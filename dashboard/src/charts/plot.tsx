@@ -9,11 +9,14 @@ export function Plot({
   build,
   label,
   onCursor,
+  steps = false,
 }: {
   data: uPlot.AlignedData;
   build: (colour: (name: string) => string) => Omit<uPlot.Options, "width" | "height">;
   label: string;
   onCursor: (index: number | null) => void;
+  /** Whether each x is where a step begins, that goes on until the next one: not a point, which is near on both sides. */
+  steps?: boolean;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -28,7 +31,7 @@ export function Plot({
     const make = () => {
       plot.current?.destroy();
       const options = build((name) => resolved(element, name));
-      const hooks = { ...options.hooks, setCursor: [(u: uPlot) => point.current(u.cursor.idx ?? null)] };
+      const hooks = { ...options.hooks, setCursor: [(u: uPlot) => point.current(pointed(u, steps))] };
       plot.current = new uPlot({ ...options, hooks, ...room(element) }, latest.current, element);
     };
     make();
@@ -44,13 +47,19 @@ export function Plot({
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [build]);
+  }, [build, steps]);
 
   useEffect(() => {
     if (!document.hidden) plot.current?.setData(data);
   }, [data]);
 
   return <div ref={box} className="plot" role="img" aria-label={label} />;
+}
+
+/** What the pointer is at: the nearest x, or the one whose step it is in. */
+function pointed({ cursor: { idx, left = 0 }, data: [all], posToVal }: uPlot, steps: boolean): number | null {
+  if (idx === null || idx === undefined) return null;
+  return steps && posToVal(left, "x") < (all[idx] ?? 0) ? Math.max(0, idx - 1) : idx;
 }
 
 const room = (element: HTMLElement) => ({ width: element.clientWidth, height: element.clientHeight });

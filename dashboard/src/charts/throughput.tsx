@@ -44,6 +44,7 @@ export function Throughput({ stats }: { stats: Statistics }) {
         data={data}
         build={build}
         onCursor={setAt}
+        steps
         label={`Tasks over the last ${stats.window}, a bar ${stepName(stats)}: ${whole(sum.completed)} completed, ${whole(sum.retried)} retried, ${whole(sum.dead)} dead, ${whole(sum.enqueued)} enqueued.`}
       />
     </div>
@@ -62,7 +63,7 @@ function options(colour: (name: string) => string): Omit<uPlot.Options, "width" 
     legend: { show: false },
     padding: [8, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-    scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.08)] } },
+    scales: { x: { time: true, range: toItsEnd }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.08)] } },
     axes: axes(colour, short),
     series: [
       {},
@@ -78,4 +79,9 @@ function options(colour: (name: string) => string): Omit<uPlot.Options, "width" 
       },
     ],
   };
+}
+
+/** From the first step to the end of the last one: its bar is to be seen while it fills. */
+function toItsEnd({ data: [steps] }: uPlot, first: number, last: number): [number, number] {
+  return [first, last + ((steps[1] ?? last) - (steps[0] ?? last))];
 }
