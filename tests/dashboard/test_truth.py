@@ -255,3 +255,18 @@ def test_under_a_prefix_in_another_app_the_page_asks_nothing_outside_of_it(
     assert outside == []
     [cookie] = tab.context.cookies()
     assert cookie["path"] == "/queue"
+
+
+def test_what_cannot_be_read_of_a_queue_is_named_and_not_passed_off_as_none(
+    open_tab: OpenTab, start_api: StartApi, workplace: Workplace, redis: Redis
+) -> None:
+    redis.rename("buraq_tasks:mail_dlq", "away")
+    redis.set("buraq_tasks:mail_dlq", "somebody's")
+    tab = open_tab(start_api().url)
+
+    row = show(tab, View("queues", "Drained in")).get_by_role("row")
+    assert row.filter(has_text="mail").get_by_title("buraq_tasks:mail_dlq").inner_text() == "overwritten"
+    assert row.filter(has_text="default").get_by_text("overwritten").count() == 0
+
+    page = show(tab, View("queues/mail", "Something else has overwritten"))
+    assert "buraq_tasks:mail_dlq" in page.locator("#content").inner_text()

@@ -35,6 +35,12 @@ export function QueuePage({ name }: { name: string }) {
           nothing new starts.
         </Notice>
       )}
+      {queue.broken && (
+        <Notice tone="dead">
+          Something else has overwritten <code>{queue.broken.join(", ")}</code>: what it held is not in these figures.
+          See with TYPE what it is now, and move it away with RENAME.
+        </Notice>
+      )}
       {!queue.workers && (
         <Notice tone="dead">
           No worker process reads this queue: <code>{`${WORKER} --queues ${name}`}</code>

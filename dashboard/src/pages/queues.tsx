@@ -100,6 +100,11 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
               paused <Ago at={queue.paused.at} />
             </span>
           )}
+          {queue.broken && (
+            <span className="chip tone tone-dead" title={queue.broken.join(", ")}>
+              overwritten
+            </span>
+          )}
         </span>
       </td>
       <td className="number">{whole(queue.waiting)}</td>
