@@ -17,8 +17,8 @@ ARGS ?=
 N ?= 10000
 
 UNIT := tests/unit tests/transitions
-# The tests mostly wait, so two files at a time take half as long. ARGS=-n0 runs one after the other, as --pdb wants it.
-PYTEST := pytest -n 2 --dist loadfile
+# The tests mostly wait, so three files at a time keep two cores busy. ARGS=-n0 runs one after the other, as --pdb wants it.
+PYTEST := pytest -n 3 --dist loadfile
 BIN := .venv/bin
 # Written last. Without it a .venv is taken for half-made, whatever it looks like, and built anew.
 RUNS := .venv/.ready

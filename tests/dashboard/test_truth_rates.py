@@ -135,7 +135,7 @@ def row(held: Held, at: float, name: str) -> list[str]:
         whole(dead),
         f"{rate(rates['enqueued'])}/s",
         f"{rate(rates['completed'] + rates['dead'])}/s",
-        held.drained(at, name) or "grows",
+        "–" if name == "bulk" else held.drained(at, name) or "grows",
         short(workers) if workers else "none",
         "Resume" if name == "bulk" else "Pause",
     ]
@@ -153,7 +153,7 @@ def facts(held: Held, at: float, name: str) -> dict[str, str]:
         "Dead letters": whole(dead),
         "Enqueued": f"{rate(rates['enqueued'])} a second",
         "Completed": f"{rate(rates['completed'])} a second",
-        "Drained in": f"about {drained}" if drained else "it grows, or stands",
+        "Drained in": "paused" if name == "bulk" else drained or "grows",
         "Workers": str(workers or "none"),
     }
 
