@@ -59,11 +59,11 @@ def test_what_is_handed_back_starts_elsewhere_within_two_seconds(group, queue, l
 
 
 def test_rolling_restarts_under_load_repeat_nothing(group, queue, ledger, conclude):
-    rand, restarts = chance("F21"), size(3, 1 / 1000, most=20)
+    rand, restarts, slots = chance("F21"), size(3, 1 / 1000, most=20), size(10, 1 / 100)
     tasks, share = set(), size(450) // restarts
-    old = group(processes=2, concurrency=10).consuming()
+    old = group(processes=2, concurrency=slots).consuming()
     for _ in range(restarts):
-        new = group(processes=2, concurrency=10).consuming()
+        new = group(processes=2, concurrency=slots).consuming()
         tasks |= naps(queue, [rand.uniform(0, 1.5) for _ in range(share)])
         eventually(lambda old=old, new=new: ledger.running(old.workers()) and ledger.running(new.workers()))
         assert old.stop() == 0
