@@ -235,3 +235,21 @@ def test_an_id_of_any_letters_and_the_greatest_length_fits_into_an_address(
     Buraq(redis_url=server.url).enqueue("t", id=name)
     answer = start_api().get(f"/api/v1/tasks/{quote(name)}")
     assert (answer.status, answer.json["id"]) == (200, name)
+
+
+def test_a_full_collection_does_not_hold_up_an_answer_for_all_that_was_imported() -> None:
+    program = """
+from gevent import monkey
+monkey.patch_all()
+import gc
+from buraq.config import Config
+from buraq.web.serve import settings
+from wsgi import app
+before = len(gc.get_objects())
+settings(Config.from_env())["post_worker_init"](None)
+print(before, len(gc.get_objects()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before > 10_000
+    assert after < before / 100
