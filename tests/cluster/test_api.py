@@ -128,6 +128,22 @@ def test_an_operation_reaches_the_dead_letters_of_all_shards(app: Buraq, api: Cl
     assert (counts.dead, counts.waiting) == (0, 40 if kind == "replay" else 0)
 
 
+def test_what_died_on_any_shard_after_it_was_counted_is_left_alone(app: Buraq, api: Client, start: Any) -> None:
+    worker = buried(app, start, 20)
+    until = api.get("/dead-letters/groups")["until"]
+    app.registry["fail"].enqueue_many([{"n": n} for n in range(20, 60)])
+    eventually(lambda: len(DeadLetters(app.backend, "default")) == 60)
+    worker.stop(0.0)
+
+    begun = api.post("/dead-letters/delete", {"filter": {}, "until": until}).json
+    eventually(lambda: api.get(f"/operations/{begun['id']}")["state"] == "done")
+
+    ended = api.get(f"/operations/{begun['id']}")
+    assert (ended["total"], ended["seen"], ended["done"]) == (20, 20, 20)
+    left = [api.get(f"/dead-letters/{one['id']}")["payload"]["n"] for one in pages(api, "/dead-letters?")]
+    assert sorted(left) == list(range(20, 60))
+
+
 def test_a_queue_is_paused_and_resumed_at_all_shards(app: Buraq, api: Client, start: Any) -> None:
     ran: Counter[int] = Counter()
 

@@ -14,9 +14,11 @@ SYSTEM = View("system", "masters with shards")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
+# `fresh` comes first in each test: what comes first ends last, and a page would say of a cluster that it is away.
+
 
 def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
-    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
+    fresh: Callable[..., Any], open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess]
 ) -> None:
     cluster: Cluster = fresh(Cluster, replicas=0, aof=False, kind="valkey")
     api = start_api(**cluster.settings("api"))
@@ -33,7 +35,7 @@ def test_the_system_view_has_a_row_for_each_master_of_a_cluster(
 
 
 def test_the_table_of_masters_is_for_everybody_and_for_a_phone(
-    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh: Callable[..., Any]
+    fresh: Callable[..., Any], open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess]
 ) -> None:
     # None of them writes an append-only file, so there are warnings too.
     api = start_api(**fresh(Cluster, replicas=0, aof=False, kind="valkey").settings("api"))

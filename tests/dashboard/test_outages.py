@@ -44,7 +44,7 @@ def test_a_lost_api_is_said_and_found_again_with_what_happened_meanwhile(
 
 
 def test_a_server_that_is_away_is_explained_and_the_page_heals(
-    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh_server: Callable[..., Server]
+    fresh_server: Callable[..., Server], open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess]
 ) -> None:
     from playwright.sync_api import expect
 
@@ -65,7 +65,7 @@ def test_a_server_that_is_away_is_explained_and_the_page_heals(
 
 
 def test_what_somebody_writes_outlives_a_server_that_is_away(
-    open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess], fresh_server: Callable[..., Server]
+    fresh_server: Callable[..., Server], open_tab: Callable[..., Tab], start_api: Callable[..., ApiProcess]
 ) -> None:
     from playwright.sync_api import expect
 
