@@ -197,6 +197,7 @@ class Buraq:
         at: datetime | float | None = None,
         id: str | None = None,
         idempotency_key: str | None = None,
+        group: str | None = None,
         queue: str | None = None,
         priority: str | None = None,
         max_retries: int | None = None,
@@ -238,11 +239,11 @@ class Buraq:
         accepted = len(items) - len(verdicts or ())
         if accepted and self.on_enqueued is not None:
             self.on_enqueued(task_type, accepted)
-        handles = [TaskHandle(item.id, task_type, queue, True, backend, item.owner) for item in items]
+        handles = [TaskHandle(item.id, task_type, queue, True, backend, item.place) for item in items]
         for n, verdict in verdicts.items() if verdicts else ():
             if verdict.word == "REFUSED":
                 raise EnqueueError(items[n].id, verdict.detail)
-            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend, items[n].owner)
+            handles[n] = TaskHandle(verdict.detail or items[n].id, task_type, queue, False, backend, items[n].place)
         return handles
 
     def send_many(self, envelope: Envelope, payloads: list[dict[str, Any]]) -> list[TaskHandle]:

@@ -96,7 +96,7 @@ class Backend:
         self.broker = self.shards[0].broker
 
     def shard_of(self, key: str) -> Shard:
-        """Return the shard for a task with this idempotency key or, without one, with this id."""
+        """Return the shard for a task whose place this is: its idempotency key, or else its group, or else its id."""
         if len(self.shards) == 1:
             return self.shards[0]
         return self.shards[zlib.crc32(key.encode()) % len(self.shards)]
@@ -112,7 +112,7 @@ class Backend:
         return self.shards[0].producer
 
     def likely_first(self, task_id: str) -> list[Shard]:
-        """Return all shards, first the one on which a task without an idempotency key is."""
+        """Return all shards, first the one on which a task is that has neither idempotency key nor group."""
         number = self.shard_of(task_id).number
         return [self.shards[number], *self.shards[:number], *self.shards[number + 1 :]]
 
@@ -153,7 +153,7 @@ class Backend:
         """Yield what travels together: a shard, and the numbers of items that it gets."""
         places: dict[Shard, list[int]] = {}
         for n, item in enumerate(items):
-            places.setdefault(self.shard_of(item.owner or item.id), []).append(n)
+            places.setdefault(self.shard_of(item.place), []).append(n)
         for shard, numbers in places.items():
             for start in range(0, len(numbers), ROUND):
                 yield shard, numbers[start : start + ROUND]

@@ -37,6 +37,12 @@ class Item(NamedTuple):
     due: str  # unix ms, '+' before a delay in ms from the server's now, '' for at once
     owner: str  # its idempotency key, '' for none
     payload: bytes
+    group: str = ""  # whose tasks lie on one shard; nothing is written of it
+
+    @property
+    def place(self) -> str:
+        """What decides on its shard. The key before the group: it is known on one shard only."""
+        return self.owner or self.group or self.id
 
 
 class Verdict(NamedTuple):

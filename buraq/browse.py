@@ -75,9 +75,12 @@ class Tasks:
             for key, place in zip(keys, places, strict=True):
                 found = self._follow(Part(shard, key), task_id, place or b"")
                 if found is not None:
-                    return found
-        ended = self.history.find(queues, task_id)
-        return of_record(ended) if ended is not None else None
+                    return replace(found, shard=shard.number)
+        for shard in self._backend.likely_first(task_id):
+            ended = self.history.find(shard, queues, task_id)
+            if ended is not None:
+                return replace(of_record(ended), shard=shard.number)
+        return None
 
     def _follow(self, part: Part, task_id: str, place: bytes) -> KnownTask | None:
         """Return the task at the place that the index named, or wherever it has been moved since."""

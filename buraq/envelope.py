@@ -44,20 +44,22 @@ class Envelope:
         self._letter = self.broker.letter_of(priority)
         self._options = options
         self._owner = options.idempotency_key or ""
+        self._group = options.group or ""
 
     def item(self, payload: dict[str, Any]) -> Item:
         """Write a new task. Raises `PayloadError` and `PayloadTooLarge`."""
         options = self._options
         task_id = options.id or _ids.new()
         due = options.due() if options.delay is not None or options.at is not None else ""
-        return Item(task_id, self._letter, due, self._owner, self._template.write(task_id, payload, timestamp()))
+        written = self._template.write(task_id, payload, timestamp())
+        return Item(task_id, self._letter, due, self._owner, written, self._group)
 
     def items(self, payloads: Sequence[dict[str, Any]]) -> list[Item]:
         """Write new tasks of the same moment, which have no id of their own. Raises as `item`."""
-        options, letter, owner = self._options, self._letter, self._owner
+        options, letter, owner, group = self._options, self._letter, self._owner, self._group
         due = options.due() if options.delay is not None or options.at is not None else ""
         created_at, write = timestamp(), self._template.write
         return [
-            Item(task_id, letter, due, owner, write(task_id, payload, created_at))
+            Item(task_id, letter, due, owner, write(task_id, payload, created_at), group)
             for task_id, payload in zip(_ids.some(len(payloads)), payloads, strict=True)
         ]

@@ -114,6 +114,7 @@ class TaskFunction(Generic[P, R]):
         at: datetime | float | None = None,
         id: str | None = None,
         idempotency_key: str | None = None,
+        group: str | None = None,
         queue: str | None = None,
         priority: str | None = None,
         max_retries: int | None = None,

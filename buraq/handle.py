@@ -18,15 +18,15 @@ class TaskHandle:
     that refuses; each answer is waited for at most 5 seconds.
     """
 
-    __slots__ = ("_backend", "_owner", "created", "id", "queue", "type")
+    __slots__ = ("_backend", "_place", "created", "id", "queue", "type")
 
-    def __init__(self, id: str, type: str, queue: str, created: bool, backend: Backend, owner: str = "") -> None:
+    def __init__(self, id: str, type: str, queue: str, created: bool, backend: Backend, place: str = "") -> None:
         self.id = id
         self.type = type
         self.queue = queue
         self.created = created
         self._backend = backend
-        self._owner = owner  # its idempotency key, which decides on the shard
+        self._place = place  # what decided on its shard
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.type} {self.id} in {self.queue}{'' if self.created else ', known before'}>"
@@ -45,7 +45,7 @@ class TaskHandle:
         Waits up to `timeout` seconds, looking at growing intervals of 5 to 250 ms. Raises `TimeoutError` when there is
         none: the task has not ended, died, returned None, or its result has expired.
         """
-        shard = self._backend.shard_of(self._owner or self.id)
+        shard = self._backend.shard_of(self._place or self.id)
         key = shard.names.queue(self.queue).result(self.id)
         deadline = time.monotonic() + timeout
         pause = 0.005

@@ -42,15 +42,8 @@ class History:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def find(self, queues: Sequence[str], task_id: str) -> Ended | None:
-        """Return the newest record of a task; of the first of the queues that has one."""
-        for shard in self._backend.likely_first(task_id):
-            found = self._find(shard, queues, task_id)
-            if found is not None:
-                return found
-        return None
-
-    def _find(self, shard: Shard, queues: Sequence[str], task_id: str) -> Ended | None:
+    def find(self, shard: Shard, queues: Sequence[str], task_id: str) -> Ended | None:
+        """Return the newest record that a shard has of a task; of the first of the queues that has one."""
         keys, link = {queue: shard.names.queue(queue) for queue in queues}, shard.server.shared
         rows = all_checked(link.commands([("HGET", key.finished, task_id) for key in keys.values()]))
         for queue, row in zip(queues, rows, strict=True):

@@ -21,6 +21,7 @@ class KnownTask:
     task: Task
     queue: str
     state: str
+    shard: int = 0
     since_ms: int | None = None
     due_ms: int | None = None
     worker: str = ""  # the worker process that has it, or had it last

@@ -17,7 +17,8 @@ from buraq.retry import seconds
 class Options:
     """What an enqueue can say of a task. None means: as the task function, or else the setting, has it.
 
-    `delay` and `timeout` are seconds or a timedelta, `at` is an aware datetime or unix seconds.
+    `delay` and `timeout` are seconds or a timedelta, `at` is an aware datetime or unix seconds. In a cluster all tasks
+    of a `group` go to one shard.
     """
 
     queue: str | None = None
@@ -28,6 +29,7 @@ class Options:
     at: datetime | float | None = None
     id: str | None = None
     idempotency_key: str | None = None
+    group: str | None = None
 
     def but(self, **changes: Any) -> Options:
         """Return these options with some changed. Raises `TypeError` or `ValueError` naming the wrong one."""
@@ -50,7 +52,7 @@ class Options:
             raise ValueError(f"timeout={self.timeout!r}: it is seconds or a timedelta, more than 0")
         if self.delay is not None and self.at is not None:
             raise ValueError("delay= and at= were both given: a task can wait for one time only")
-        for name in ("id", "idempotency_key"):
+        for name in ("id", "idempotency_key", "group"):
             text = getattr(self, name)
             if text is not None and (type(text) is not str or not 0 < len(text) <= 512):
                 raise ValueError(f"{name}={text!r}: it is a text of 1 to 512 characters")

@@ -23,6 +23,7 @@ from buraq.errors import BuraqError, TaskNotRegistered
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="Place in line.")
 @click.option("--id", "id_", metavar="ID", help="Its id; while a task of that id exists, it is not added again.")
 @click.option("--idempotency-key", metavar="KEY", help="Added once in 24 hours, whatever its id.")
+@click.option("--group", metavar="NAME", help="In a cluster, tasks of one group lie on one shard.")
 @click.option("--max-retries", type=click.IntRange(0), metavar="N", help="Retries after the first attempt.")
 @click.option("--timeout", type=TIMEOUT, metavar="30s", help="How long an attempt may run.")
 @json_option

@@ -90,6 +90,23 @@ def test_a_task_with_an_idempotency_key_is_found_with_its_result(app: Buraq, api
     assert [api.get(f"/tasks/{handle.id}")["result"] for handle in handles] == [0, 2, 4, 6, 8]
 
 
+def test_a_task_of_a_group_is_found_with_its_result(app: Buraq, api: Client, start: Any) -> None:
+    app.task(name="double", keep_result=True)(lambda n: 2 * n)
+    start(app)
+    handles = app.registry["double"].options(group="tenant-17").enqueue_many([{"n": n} for n in range(5)])
+    assert [handle.result(PATIENCE) for handle in handles] == [2 * n for n in range(5)]
+    assert [api.get(f"/tasks/{handle.id}")["result"] for handle in handles] == [2 * n for n in range(5)]
+
+
+def test_the_api_enqueues_a_task_on_the_shard_of_its_group(app: Buraq, api: Client) -> None:
+    of_group = app.backend.shard_of("tenant-17")
+    for n in range(8):
+        assert api.post("/tasks", {"type": "t", "payload": {"n": n}, "group": "tenant-17"}).status_code == 201
+    refused = api.post("/tasks", {"type": "t", "group": ""})
+    assert (refused.status_code, refused.json["field"]) == (422, "group")
+    assert of_group.server.shared.command("XLEN", of_group.names.queue("default").streams["n"]) == 8
+
+
 def test_dead_letters_of_all_shards_are_listed_shown_replayed_and_deleted(app: Buraq, api: Client, start: Any) -> None:
     buried(app, start, 40).stop(0.0)
     found = pages(api, "/dead-letters?")

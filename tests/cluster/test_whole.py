@@ -46,6 +46,32 @@ def test_many_tasks_run_once_each_and_leave_nothing(cluster, app, start):
     assert all(lane.lease.valid for lane in worker.lanes)
 
 
+def waiting(app):
+    """How many tasks wait on each shard that has any, by its number."""
+    streams = {shard: shard.names.queue("default").streams["n"] for shard in app.backend.shards}
+    found = {shard.number: shard.server.shared.command("XLEN", stream) for shard, stream in streams.items()}
+    return {number: count for number, count in found.items() if count}
+
+
+def test_tasks_of_a_group_lie_on_one_shard_and_travel_in_one_call(cluster, app):
+    app.task(name="note")(lambda n: None)
+    for node in cluster.masters():
+        node.client().config_resetstat()
+
+    app.registry["note"].options(group="tenant-17").enqueue_many([{"n": n} for n in range(90)])
+
+    stats = [node.client().info("commandstats") for node in cluster.masters()]
+    assert sum(found["cmdstat_evalsha"]["calls"] for found in stats if "cmdstat_evalsha" in found) == 1
+    assert waiting(app) == {app.backend.shard_of("tenant-17").number: 90}
+
+
+def test_an_idempotency_key_decides_on_the_shard_before_the_group_does(app):
+    one, other = (app.enqueue("note", idempotency_key="k", group=group) for group in ("tenant-1", "tenant-2"))
+
+    assert (one.created, other.created, other.id) == (True, False, one.id)
+    assert waiting(app) == {app.backend.shard_of("k").number: 1}
+
+
 def test_a_shard_that_refuses_to_say_what_is_paused_holds_up_no_other(app):
     worker = Worker(app, name="w~00000001")
     first, *others = worker.lanes

@@ -34,7 +34,7 @@ full.enqueue(1)  # error: Missing named argument "urgent"
 full.enqueue(1, True)  # error: Too many positional arguments
 
 other: TaskFunction[[str], str] = bare  # error: Incompatible types in assignment
-full.options(delay=60, idempotency_key="k", id="x", queue="bulk").enqueue(1, urgent=False)
+full.options(delay=60, idempotency_key="k", id="x", group="g", queue="bulk").enqueue(1, urgent=False)
 full.options(delay=timedelta(minutes=1)).enqueue("1", urgent=False)  # error: incompatible type "str"; expected "int"
 full.options(at=datetime.now(UTC), timeout=timedelta(seconds=2)).enqueue(1, urgent=False)
 full.options(at="tomorrow")  # error: incompatible type "str"

@@ -79,6 +79,9 @@ WRONG: list[tuple[str, Any]] = [
     ("idempotency_key", ""),
     ("idempotency_key", "x" * 513),
     ("idempotency_key", 7),
+    ("group", ""),
+    ("group", "x" * 513),
+    ("group", 7),
 ]
 
 
@@ -98,7 +101,7 @@ def test_an_option_that_does_not_exist_is_a_type_error() -> None:
         Options().but(dealy=5)
 
 
-@pytest.mark.parametrize("name", ["id", "idempotency_key"])
+@pytest.mark.parametrize("name", ["id", "idempotency_key", "group"])
 @pytest.mark.parametrize("text", ["t", "x" * 512, "order:7/é \U0001f600"])
 def test_any_text_of_512_characters_is_an_id_and_a_key(name: str, text: str) -> None:
     assert getattr(Options().but(**{name: text}), name) == text

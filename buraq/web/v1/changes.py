@@ -27,6 +27,8 @@ from buraq.web.v1.call import Call, answer, refuse
 from buraq.web.v1.letters import find as find_letter
 from buraq.web.v1.tasks import find, shown
 
+# Options of Python's enqueue by the same name in the contract.
+_SAME = ("queue", "priority", "max_retries", "id", "idempotency_key", "group")
 # How the contract calls what Python's enqueue names otherwise.
 FIELDS = {"delay": "delay_ms", "at": "due_at", "timeout": "timeout_ms", "task_type": "type"}
 
@@ -34,9 +36,7 @@ FIELDS = {"delay": "delay_ms", "at": "due_at", "timeout": "timeout_ms", "task_ty
 def enqueue_task(call: Call) -> Response:
     """Enqueue a task."""
     asked = call.body
-    options = {
-        name: asked[name] for name in ("queue", "priority", "max_retries", "id", "idempotency_key") if name in asked
-    }
+    options = {name: asked[name] for name in _SAME if name in asked}
     if "delay_ms" in asked and "due_at" in asked:
         refuse(422, "delay_ms and due_at were both given: a task can wait for one time only", "due_at")
     if "delay_ms" in asked:
@@ -78,9 +78,7 @@ def _field_of(error: Exception) -> str:
     """Return the member of the body that an error of `enqueue` is about: its text begins with the option."""
     name = str(error).partition("=")[0].partition(" ")[0]
     name = FIELDS.get(name, name)
-    return (
-        name if name in ("queue", "priority", "max_retries", "id", "idempotency_key", *FIELDS.values()) else "payload"
-    )
+    return name if name in (*_SAME, *FIELDS.values()) else "payload"
 
 
 def known_type(call: Call, queue: str, task_type: str) -> bool:

@@ -79,7 +79,7 @@ def find(call: Call) -> KnownTask:
 
 def shown(call: Call, known: KnownTask) -> dict[str, Any]:
     """Return a task with all that is kept of it, what it returned included."""
-    shard = call.backend.shard_of(known.task.idempotency_key or known.task.id)
+    shard = call.backend.shards[known.shard]
     raw = shard.server.shared.command("GET", shard.names.queue(known.queue).result(known.task.id))
     result, has_result = None, raw is not None
     if has_result:

@@ -283,6 +283,8 @@ export type NewTask = {
   id?: string;
   /** Added once in 24 hours, whatever its id. */
   idempotency_key?: string;
+  /** In a cluster all tasks of one group lie on one shard, if they have no idempotency key; on one server it changes nothing. */
+  group?: string;
 };
 
 /** What an enqueue or a replay made. */
