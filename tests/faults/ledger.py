@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -78,6 +78,10 @@ class Ledger:
                 run.end = line.at
         return runs
 
+    def workers(self) -> set[int]:
+        """Return the worker processes that were told of an outcome: a sandbox, which only runs tasks, never is."""
+        return {line.pid for line in self.lines() if line.what not in ("start", "end")}
+
     def running(self, pids: Iterable[int]) -> bool:
         """Say whether a task runs in one of these processes."""
         pids = set(pids)
@@ -105,10 +109,12 @@ def now() -> float:
     return time.time()
 
 
-def recoveries(runs: list[Run], kills: Iterable[Kill]) -> dict[int, list[float]]:
+def recoveries(runs: list[Run], kills: Iterable[Kill], workers: Collection[int]) -> dict[int, list[float]]:
     """Return the seconds from a kill to the next start of each task that it cut off, by how often it had been cut off.
 
-    A task that a kill cut off and that never started again is an AssertionError.
+    A task that starts again elsewhere than in one of `workers` is a suspect, and has been cut off twice at least: once
+    perhaps between its fetch and its start, of which it wrote nothing. A task that a kill cut off and that never
+    started again is an AssertionError.
     """
     by_task: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -121,5 +127,6 @@ def recoveries(runs: list[Run], kills: Iterable[Kill]) -> dict[int, list[float]]
             if run.end is None and run.pid in killed:
                 deaths += 1
                 assert following is not None, f"task {run.id} was cut off and never started again"
-                seconds[deaths].append(following.start - killed[run.pid])
+                known = deaths if following.pid in workers else max(deaths, 2)
+                seconds[known].append(following.start - killed[run.pid])
     return dict(seconds)

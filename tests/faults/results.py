@@ -101,7 +101,7 @@ def judge(
         kills=len(kills),
         buried=len(buried),
         leftovers=leftovers or {},
-        recoveries=recoveries(runs, kills),
+        recoveries=recoveries(runs, kills, ledger.workers()),
         resumed=resumed,
     )
 

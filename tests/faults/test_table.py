@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.faults.ledger import Ledger
-from tests.faults.results import Verdict, percentile, written
+from tests.faults.ledger import Kill, Ledger
+from tests.faults.results import Verdict, judge, percentile, written
 from tests.faults.table import headline, markdown, seconds
 from tests.pages import ROOT
 
@@ -55,3 +55,19 @@ def test_the_longest_time_without_a_commit_counts_from_the_fault_on(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     ledger.path.write_text("".join(f"committed nap t 1 7 {at}\n" for at in (1, 10, 13, 12, 18)))
     assert [ledger.longest_pause(since) for since in (0, 9.5, 17, 20)] == [9, 5, 1, 0]
+
+
+def test_a_task_that_starts_again_in_a_sandbox_was_cut_off_twice_whatever_it_wrote(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    worker, other, sandbox = 1, 2, 3
+    ledger.path.write_text(
+        f"start nap seen 1 {worker} 10\n"
+        f"start nap fetched_before 1 {worker} 10\n"
+        f"start nap seen 1 {other} 12\nend nap seen 1 {other} 12\ncommitted nap seen 1 {other} 12\n"
+        f"start nap fetched_before 1 {sandbox} 20\nend nap fetched_before 1 {sandbox} 20\n"
+        f"committed nap fetched_before 1 {other} 20\n"
+    )
+
+    verdict = judge(ledger, {"seen", "fetched_before"}, kills=[Kill(frozenset({worker}), 11.0)])
+
+    assert verdict.recoveries == {1: [1.0], 2: [9.0]}
