@@ -32,8 +32,9 @@ class Handover:
         waiting = [pid for pid, state in leaving.items() if state.relief == SUCCESSOR_MADE]
         for pid in waiting:
             if _consumes_in(states[pid].place, states.values()):
-                workers[pid].row.relieve(RELIEVED)
+                # Said first: the process may say that it stops before this one has another turn.
                 log.info("worker process relieved: its successor consumes", extra={"pid": pid})
+                workers[pid].row.relieve(RELIEVED)
         asking = [pid for pid, state in states.items() if state.limit and not state.relief and not state.stopping]
         if not asking or waiting or len(leaving) >= wanted:
             return len(leaving)

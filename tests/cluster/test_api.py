@@ -18,6 +18,10 @@ from tests.web.contracts import Client
 
 pytestmark = pytest.mark.e2e
 
+# Of what completes in one second the history keeps 12 on each shard. With these more fall on one once in a hundred
+# thousand runs, with 60 once in a thousand.
+FEW = 40
+
 
 @pytest.fixture
 def api(app: Buraq) -> Client:
@@ -71,15 +75,15 @@ def test_what_waits_and_what_is_due_later_is_listed_once_each(app: Buraq, api: C
 def test_what_has_ended_is_listed_the_newest_first_over_all_shards(app: Buraq, api: Client, start: Any) -> None:
     app.task(name="note")(lambda n: None)
     start(app, concurrency=50)
-    ids = {app.enqueue("note", {"n": n}).id for n in range(60)}
-    eventually(lambda: api.get("/tasks?state=completed")["total"] == 60)
+    ids = {app.enqueue("note", {"n": n}).id for n in range(FEW)}
+    eventually(lambda: api.get("/tasks?state=completed")["total"] == FEW)
     found = pages(api, "/tasks?state=completed&")
     assert Counter(task["id"] for task in found) == Counter(ids)
     since = [task["since"] for task in found]
     assert since == sorted(since, reverse=True)
     assert api.get(f"/tasks/{found[3]['id']}")["state"] == "completed"
     history = api.get("/tasks?state=completed")["history"]
-    assert (history["length"], history["kept"]) == (10_000, 60), "HISTORY_LENGTH is divided among the shards"
+    assert (history["length"], history["kept"]) == (10_000, FEW), "HISTORY_LENGTH is divided among the shards"
 
 
 def test_a_task_with_an_idempotency_key_is_found_with_its_result(app: Buraq, api: Client, start: Any) -> None:
@@ -171,7 +175,8 @@ def test_a_queue_is_paused_and_resumed_at_all_shards(app: Buraq, api: Client, st
     worker = start(app, concurrency=50)
     eventually(lambda: worker.standing.valid and all(lane.fetcher.open for lane in worker.lanes))
     assert api.post("/queues/default/pause").json["paused"]["by"]
-    eventually(lambda: all(lane.fetcher.paused == {"default"} for lane in worker.lanes))
+    # Who has been told may yet wait at it for a moment.
+    eventually(lambda: all([one.keys.name for one in lane.fetcher.open] == ["mail"] for lane in worker.lanes))
     note.enqueue_many([{"n": n} for n in range(40)])
     eventually(lambda: len(ran) == 40)
     stays = [app.enqueue("note", {"n": 100 + n}, queue="default") for n in range(40)]
@@ -200,16 +205,16 @@ def test_with_all_queues_paused_a_worker_rests_and_goes_on(app: Buraq, start: An
 def test_figures_are_those_of_all_shards_together(app: Buraq, api: Client, start: Any) -> None:
     app.task(name="note")(lambda n: None)
     worker = start(app, concurrency=50)
-    for n in range(60):
+    for n in range(FEW):
         app.enqueue("note", {"n": n})
-    eventually(lambda: api.get("/statistics?window=hour")["totals"]["counts"]["completed"] == 60)
-    assert api.get("/statistics?window=hour")["totals"]["counts"]["enqueued"] == 60
+    eventually(lambda: api.get("/statistics?window=hour")["totals"]["counts"]["completed"] == FEW)
+    assert api.get("/statistics?window=hour")["totals"]["counts"]["enqueued"] == FEW
     assert api.get("/task-types")["types"] == [{"type": "note", "queues": ["default"]}]
     whole = api.get("/overview")
     assert (whole["totals"]["waiting"], whole["workers"]["active"]) == (0, 1)
     assert api.get(f"/workers/{worker.name}")["concurrency"] == 50
-    assert worker.worked == 60
-    assert api.get("/system")["history"]["kept"] == 60
+    assert worker.worked == FEW
+    assert api.get("/system")["history"]["kept"] == FEW
 
 
 def test_the_system_shows_each_master_and_what_is_wrong_with_it(api: Client, cluster: Cluster) -> None:

@@ -58,7 +58,7 @@ class Load:
 def start(cluster, group, **env):  # noqa: F811
     settings = cluster.settings("worker", LEASE_TTL="6s", **env)
     workers = group(cluster.nodes[0], processes=2, concurrency=20, **settings).consuming()
-    queue = Buraq(Config.from_env(cluster.settings("producer", ENQUEUE_TIMEOUT="30s", **env)))
+    queue = Buraq(Config.from_env(cluster.settings("producer", ENQUEUE_TIMEOUT="120s", **env)))
     return workers, queue
 
 

@@ -41,7 +41,7 @@ def test_a_view_begins_at_its_top_and_one_that_is_come_back_to_is_where_it_was_l
 
     page.go_back()
     expect(letter).to_be_in_viewport()
-    assert page.evaluate("scrollY") == left
+    eventually(lambda: page.evaluate("scrollY") == left)
 
 
 def test_a_list_of_tasks_that_is_come_back_to_is_where_it_was_left(
@@ -55,6 +55,7 @@ def test_a_list_of_tasks_that_is_come_back_to_is_where_it_was_left(
     rows = page.locator(".rows")
     expect(rows.locator(".task-row").first).to_be_visible()
     rows.evaluate("(rows) => rows.scrollTo(0, 760)")
+    page.wait_for_function("document.elementFromPoint(700, 500)?.closest('.task-row')")  # drawn once it has scrolled
     page.mouse.click(700, 500)
     expect(page.get_by_role("region", name="Timeline")).to_be_visible()
 

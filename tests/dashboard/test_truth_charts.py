@@ -167,10 +167,18 @@ def test_each_point_of_the_charts_is_what_the_server_counted(
     def seconds() -> range:
         return range(began - began % 60, int(now_ms(redis) // 1000) + 1, 60)
 
-    shown = read(
-        "Throughput", [(step + 0.7) / window.steps for step in steps]
-    )  # where a bar is, though the next is near
-    assert shown == nearest(shown, [throughput(counts, window, second, steps) for second in seconds()])
+    def agrees(title: str, places: list[float], figures: Callable[[int], Any]) -> None:
+        """Assert that a chart shows the figures of a second. While it is read a minute may end, and all of it move."""
+        for tries_left in (2, 1, 0):
+            shown = read(title, places)
+            possible = [figures(second) for second in seconds()]
+            if shown in possible or not tries_left:
+                assert shown == nearest(shown, possible)
+                return
+
+    # Where a bar is, though the next is near.
+    bars = [(step + 0.7) / window.steps for step in steps]
+    agrees("Throughput", bars, lambda second: throughput(counts, window, second, steps))
     if window is HOUR:
         drawn = page.get_by_role("region", name="Throughput").evaluate(BARS, [window.steps, PARTS])
         assert any(as_high_as(drawn, counts, second) for second in seconds()), drawn
@@ -178,5 +186,5 @@ def test_each_point_of_the_charts_is_what_the_server_counted(
     for which in ("run", "wait"):
         page.get_by_role("button", name=which.capitalize(), exact=True).click()
         page.get_by_role("img", name=f"{which.capitalize()} time").wait_for()
-        shown = read("Latency", [step / (window.steps - 1) for step in steps])
-        assert shown == nearest(shown, [latency(counts, window, second, steps, which) for second in seconds()])
+        points = [step / (window.steps - 1) for step in steps]
+        agrees("Latency", points, lambda second, which=which: latency(counts, window, second, steps, which))

@@ -17,6 +17,7 @@ from tests.dashboard.browser import Tab
 from tests.dashboard.figures import age, bytes_, clock, rate, whole
 from tests.dashboard.held import now_ms
 from tests.dashboard.views import View, show
+from tests.servers import eventually
 from tests.web.clients import ApiProcess
 from tests.web.workplace import Workplace
 
@@ -71,23 +72,15 @@ def test_the_system_is_as_the_server_and_the_operating_system_have_it(
     tab = open_tab(api.url)
     tab.go("live").locator(".side .pulse", has_text="Live").wait_for()  # its stream is counted
     tab.page.route("**/api/v1/system", bracket)
-    shown = show(tab, View("system", "Round trip")).evaluate(FACTS)
+    page = show(tab, View("system", "Round trip"))
 
-    before, after, took_ms = asked[-1]
-    server = shown["Valkey"]
-    assert server.pop("Address").endswith(f"@127.0.0.1:{steady.connection_pool.connection_kwargs['port']}/0")
-    assert 0 < float(server.pop("Round trip").removesuffix(" ms")) < took_ms
-    assert server.pop("Version") == f"{after['valkey_version']}, {after['server_mode']}, {after['role']}"
-    assert server.pop("Memory") in {
-        f"{bytes_(used)} of 512 MiB, peak {bytes_(peak)}"
-        for used in between(before, after, "used_memory", SLACK)
-        for peak in between(before, after, "used_memory_peak", SLACK)
-    }
-    assert server.pop("Up") in {age(1000 * one["uptime_in_seconds"]) for one in (before, after)}
-    assert server.pop("Commands") in {f"{rate(one['instantaneous_ops_per_sec'])} a second" for one in (before, after)}
-    assert server.pop("Connections") in {whole(n) for n in between(before, after, "connected_clients")}
-    assert server == {"When full": "noeviction", "On disk": "no append-only file", "Replicas": "0"}
+    def agrees() -> dict[str, dict[str, str]]:
+        """What is shown is as the server had it when the page asked last; a moment later, where it has just asked."""
+        found: dict[str, dict[str, str]] = page.evaluate(FACTS)
+        assert_server(steady, found["Valkey"], *asked[-1])
+        return found
 
+    shown = eventually(agrees)
     of_api = shown["API process"]
     [process] = psutil.Process(api.process.pid).children()
     started = of_api.pop("Started").split(", ")[1]
@@ -108,6 +101,25 @@ def test_the_system_is_as_the_server_and_the_operating_system_have_it(
     assert_history(steady, shown["History"], "a sample, 200 a second from each worker process")
 
 
+def assert_server(
+    redis: Redis, shown: dict[str, str], before: dict[str, Any], after: dict[str, Any], ms: float
+) -> None:
+    """What is shown of the server has been so between two looks, with so many milliseconds from one to the other."""
+    server = dict(shown)
+    assert server.pop("Address").endswith(f"@127.0.0.1:{redis.connection_pool.connection_kwargs['port']}/0")
+    assert 0 < float(server.pop("Round trip").removesuffix(" ms")) < ms
+    assert server.pop("Version") == f"{after['valkey_version']}, {after['server_mode']}, {after['role']}"
+    assert server.pop("Memory") in {
+        f"{bytes_(used)} of 512 MiB, peak {bytes_(peak)}"
+        for used in between(before, after, "used_memory", SLACK)
+        for peak in between(before, after, "used_memory_peak", SLACK)
+    }
+    assert server.pop("Up") in {age(1000 * up) for up in between(before, after, "uptime_in_seconds")}
+    assert server.pop("Commands") in {f"{rate(one['instantaneous_ops_per_sec'])} a second" for one in (before, after)}
+    assert server.pop("Connections") in {whole(n) for n in between(before, after, "connected_clients")}
+    assert server == {"When full": "noeviction", "On disk": "no append-only file", "Replicas": "0"}
+
+
 PACKAGES = ("flask", "gevent", "gunicorn", "hiredis", "redis", "ujson")
 
 
@@ -119,7 +131,7 @@ def between(before: dict[str, Any], after: dict[str, Any], name: str, slack: int
 def assert_history(redis: Redis, shown: dict[str, str], completed: str) -> None:
     oldest = min(int(redis.xrange(key, count=1)[0][0].split("-")[0]) for key in HISTORIES if redis.exists(key))
     ago, at = shown["Back to"].split(", ")
-    assert ago in {f"{age(now_ms(redis) - late - oldest)} ago" for late in range(0, 4000, 500)}
+    assert ago in {f"{age(now_ms(redis) - late - oldest)} ago" for late in range(0, 15_000, 500)}
     assert {**shown, "Back to": at} == {
         "Kept": f"{sum(map(redis.xlen, HISTORIES))} of 80,000 tasks",
         "Back to": clock(oldest),

@@ -27,7 +27,7 @@ StartApi = Callable[..., ApiProcess]
 
 BASES = {"default": "buraq_tasks", "mail": "buraq_tasks:mail"}
 HOUR, DAY = 3_600_000, 86_400_000
-SINCE = 2 * HOUR + 330_000  # ms; written "2 h 5 m", now and in some seconds
+SINCE = 2 * HOUR + 302_000  # ms; written "2 h 5 m", now and in almost a minute
 SAID: dict[str, dict[str, Any]] = {
     "w~00000001": {"cpu": "12.5", "memory_mb": "48.3", "slots": 10, "hub_lag_ms": "0.4", "host": "box", "pid": 12},
     "w~00000002": {
@@ -215,7 +215,7 @@ def test_what_a_real_worker_says_of_itself_is_what_the_system_knows_of_it(
 
     up = shown[0].pop()
     assert shown == [known.row()[:-1]]
-    assert up in {age(now_ms(redis) - ms - int(known.said["started_ms"])) for ms in range(0, 5000, 500)}
+    assert up in {age(now_ms(redis) - ms - int(known.said["started_ms"])) for ms in range(0, 15_000, 500)}
     assert worker.process.pid in [parent.pid for parent in process.parents()]
     assert (known.said["host"], known.said["slots"], known.said["version"]) == (socket.gethostname(), "5", __version__)
     assert float(known.said["memory_mb"]) == pytest.approx(process.memory_info().rss / 1e6, rel=0.25)

@@ -113,8 +113,8 @@ def die_once() -> None:
 @queue.task(pool="process", max_retries=0, timeout=0.3)
 def loop_for_ever() -> None:
     """Pure Python that waits for nothing."""
-    _note("start")
     try:
+        _note("start")  # its time may be up by then, where the machine stands still
         while True:
             pass
     finally:

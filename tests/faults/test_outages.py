@@ -53,11 +53,11 @@ def test_no_process_ends_and_work_goes_on_within_five_seconds(group, ledger, fre
     share = (cpu_seconds(pids) - burned) / (time.monotonic() - began)
     assert share < 0.5, f"a busy loop: {share:.0%} of a core in two processes without a server"
 
-    ended = len(ledger.ended())
+    ended = len(ledger.lines("end"))
     server.start()
     back = now()
-    eventually(lambda: len(ledger.ended()) > ended or None, promised(5.0))
-    seconds = min(line.at for line in ledger.lines("end") if line.at > back) - back
+    first, *_ = eventually(lambda: ledger.lines("end")[ended:], promised(5.0))
+    seconds = max(0.0, first.at - back)  # workers may have found it, and run one, before the test did
     assert workers.workers() == pids
     conclude(
         "F9" if when == "at boot" else "F9b",
@@ -99,7 +99,7 @@ def test_the_server_is_killed_under_load_while_workers_are_too_and_keeps_what_it
         ended = len(ledger.ended())
         eventually(lambda ended=ended: len(ledger.ended()) > ended + 30 or None)
         if n % 2:
-            alive = [pid for pid in workers.workers() if ledger.running([pid])]
+            alive = eventually(lambda: [pid for pid in workers.workers() if ledger.running([pid])] or None)
             kills.append(workers.kill([rand.choice(alive)]))
         else:
             servers += 1
@@ -114,7 +114,7 @@ def test_a_server_without_aof_loses_what_it_had_as_the_test_above_would_see(grou
     server = fresh_server()
     queue = Buraq(redis_url=server.url_of("producer"), enqueue_timeout=30)
     group(server, concurrency=5).consuming()
-    tasks = naps(queue, [0.2] * 100)
+    tasks = naps(queue, [0.2] * 400)  # most of them never run
     eventually(lambda: len(ledger.ended()) > 10 or None)
     server.kill()
     server.start()
@@ -163,7 +163,8 @@ LOSSES = {
 def test_what_the_server_loses_is_made_again(group, queue, ledger, redis, conclude, loss):
     workers = group(processes=2, concurrency=20).consuming()
     pids = workers.workers()
-    before = naps(queue, [0.05] * size(200, 1 / 10))
+    # For a second and a half: whoever looks on a busy machine may be late by some tenths.
+    before = naps(queue, [0.3] * size(200, 1 / 40))
     eventually(lambda: len(ledger.ended()) > 20 or None)
     if loss == "flushall":
         redis.flushall()

@@ -23,7 +23,7 @@ class Workplace:
         self._number = 0
         self._link = app.backend.server.shared
 
-    def lease(self, *queues: str, ttl_ms: int = 60_000, **facts: Any) -> None:
+    def lease(self, *queues: str, ttl_ms: int = 600_000, **facts: Any) -> None:
         """Hold a lease on queues, and say something of the process."""
         for queue in queues or ("default",):
             broker = self.app.backend.broker(queue)

@@ -659,6 +659,7 @@ def test_two_workers_share_the_work_and_none_runs_twice(
     keys = apps[0].backend.broker("default").keys
     ledgers = [Ledger(app, seconds=0.005) for app in apps]
     workers = [start(app, concurrency=10) for app in apps]
+    eventually(lambda: all(worker.fetcher.open for worker in workers))  # else one might have done all before
 
     task_ids = enqueue(apps[0], 500)
     eventually(lambda: nothing_waits(redis, keys), timeout=LONG)
