@@ -160,7 +160,7 @@ def facts(held: Held, at: float, name: str) -> dict[str, str]:
 
 def in_and_out(held: Held, at: float) -> str:
     rates = held.rates(at)
-    return f"{rate(rates['enqueued'])} in, {rate(rates['completed'] + rates['retried'] + rates['dead'])} out, a second"
+    return f"{rate(rates['enqueued'])} in, {rate(rates['completed'] + rates['dead'])} out, a second"
 
 
 def strip(held: Held, at: float) -> dict[str, Any]:
