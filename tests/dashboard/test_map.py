@@ -107,3 +107,22 @@ def test_of_many_queues_the_map_shows_some_and_the_sum_of_the_others(
     expect(others).to_contain_text("5 waiting")
     expect(page.locator(".react-flow__node-queue")).to_have_count(12)
     expect(page.get_by_role("region", name="Worker map")).to_contain_text("16 queues")
+
+
+def test_a_wire_of_the_map_stays_and_pulses_on_while_figures_change(
+    open_tab: OpenTab, start_api: StartApi, queue: Buraq, workplace: Workplace
+) -> None:
+    from playwright.sync_api import expect
+
+    page = the_map(open_tab(start_api().url))
+    wires = page.locator(".react-flow__edge")
+    wires.first.wait_for(state="attached")
+    there = wires.count()
+    wires.evaluate_all("(wires) => { for (const wire of wires) wire.dataset.old = 1 }")
+
+    mail = page.locator('[data-id="queue:mail"]')
+    for waiting in (2, 3):  # of either the page was told anew
+        queue.enqueue("welcome", {}, queue="mail")
+        expect(mail).to_contain_text(f"{waiting} waiting")
+
+    assert page.locator(".react-flow__edge[data-old]").count() == there

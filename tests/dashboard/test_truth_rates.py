@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 
 from tests.dashboard.browser import Tab
-from tests.dashboard.figures import age, bytes_, cpu, percent, rate, short, span, whole
+from tests.dashboard.figures import age, bytes_, cpu, pace, percent, rate, short, span, whole
 from tests.dashboard.held import Counts, Engraver, Waiting, nearest, now_ms
-from tests.dashboard.views import View, show
+from tests.dashboard.views import View, paces, show
 from tests.servers import Server
 from tests.web.clients import ApiProcess
 from tests.web.workplace import Workplace
@@ -89,6 +89,9 @@ def test_rates_and_ages_on_the_overview_are_those_of_the_server(
     shown = page.evaluate(OVERVIEW)
 
     assert shown == nearest(shown, [strip(held, at) | the_map(held, at) for at in held.moments()])
+    pulse = paces(page, '^="in:"')
+    came = [{f"in:{name}": pace(held.rates(at, name)["enqueued"]) for name in BASES} for at in held.moments()]
+    assert pulse == nearest(pulse, came)
 
 
 def test_what_waits_how_long_how_fast_and_until_when_of_each_queue_is_what_the_server_holds(
