@@ -66,7 +66,8 @@ def test_the_line_of_what_waited_is_as_high_as_the_server_had_it_and_changes_whe
     began = [point for before, point in zip([(0.0, 0.0), *points], points, strict=False) if point[1] != before[1]]
     levels = levels[-len(began) :]  # on a slow machine the first of them may be older than a minute
     top = max(level.waiting for level in levels)
-    assert [y for _, y in began] == pytest.approx([2 + HEIGHT * (1 - level.waiting / top) for level in levels], abs=0.06)
+    heights = [2 + HEIGHT * (1 - level.waiting / top) for level in levels]
+    assert [y for _, y in began] == pytest.approx(heights, abs=0.06)
     # Since the first one a level may have begun before the page was opened.
     for one, next_one, (x, _), (next_x, _) in zip(levels[1:], levels[2:], began[1:], began[2:], strict=False):
         apart = (next_x - x) * PIXEL

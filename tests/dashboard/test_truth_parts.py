@@ -1,4 +1,4 @@
-"""Parts of the whole: cards, one queue's counts, what a filter finds, what is chosen, and bars as long as their figures."""
+"""Parts of the whole: cards, counts of a queue, what a filter finds, what is chosen, bars as long as their figures."""
 
 import json
 from collections.abc import Callable

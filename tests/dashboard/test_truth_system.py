@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -156,8 +156,8 @@ FOUND_OUT = {"DLQ_STREAM_NAME": "buraq_tasks_dlq", "CONSUMER_NAME": socket.getho
 
 def in_force(written: str) -> str:
     """Return a value as it was written as the page has it: in seconds or bytes, and all digits of them."""
-    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h|KiB|MiB)|.*", written).groups()  # type: ignore[union-attr]
-    return f"{int(number) * UNITS[unit]:.15g}{'' if 'B' in unit else 's'}" if number else written
+    sized = re.fullmatch(r"(\d+)(ms|s|m|h|KiB|MiB)", written)
+    return f"{int(sized[1]) * UNITS[sized[2]]:.15g}{'' if 'B' in sized[2] else 's'}" if sized else written
 
 
 def test_the_settings_are_those_that_were_set_and_else_those_of_the_docs(
