@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
 
 from tests.dashboard.browser import Tab
-from tests.dashboard.figures import age
+from tests.dashboard.figures import age, clock, span
 from tests.dashboard.held import now_ms
 from tests.dashboard.views import View, card, show
 from tests.web.clients import ApiProcess
@@ -25,6 +26,7 @@ StartApi = Callable[..., ApiProcess]
 HOUR = 3_600_000
 LONG = {"old-2": 5 * 24.5 * HOUR, "old-1": 3 * 25.1 * HOUR}  # for how many ms they have waited: it changes by the hour
 RUNS = 4 * 24.3 * HOUR
+TASK = {"type": "charge", "payload": {}, "max_retries": 9, "current_retries": 4}
 FILLED = """(parts) => parts.map((part) => {
   const bar = part.matches(".meter") ? part : part.querySelector(".meter");
   return new DOMMatrix(getComputedStyle(bar.firstElementChild).transform).a;
@@ -35,9 +37,8 @@ FILLED = """(parts) => parts.map((part) => {
 def shop(workplace: Workplace, redis: Redis) -> Workplace:
     """The workplace, with tasks whose age does not change while one looks, and seven more groups of dead letters."""
     now = int(now_ms(redis))
-    task = {"type": "charge", "payload": {}, "max_retries": 9, "current_retries": 4}
     for name, waited in LONG.items():
-        redis.xadd("buraq_tasks_front", {"payload": json.dumps({**task, "id": name})}, id=f"{now - waited:.0f}-0")
+        redis.xadd("buraq_tasks_front", {"payload": json.dumps({**TASK, "id": name})}, id=f"{now - waited:.0f}-0")
     for number in range(7):
         workplace.app.enqueue(f"kind-{number}", {}, queue="many")
         workplace.bury(queue="many")
@@ -74,6 +75,7 @@ def test_cards_lists_and_filters_say_of_a_part_what_the_server_holds_of_it(
     page = show(tab, View(f"workers/{shop.name}", "Running here"))
     row = page.get_by_role("region", name="Tasks that run here").locator("tbody tr").all_inner_texts()
     assert [text.split("\t")[3:] for text in row] == [["1/4", age(RUNS)]]
+    assert foot(page) == "1 found in 1 looked at"
 
     waiting = [json.loads(fields["payload"])["type"] for _, fields in redis.xrange("buraq_tasks:mail")]
     held = {
@@ -109,6 +111,30 @@ def test_cards_lists_and_filters_say_of_a_part_what_the_server_holds_of_it(
     page.get_by_role("dialog", name=f"Delete {len(letters)} dead letters for good?").wait_for()
 
 
+def test_what_is_due_in_days_and_what_died_with_its_processes_is_told_with_its_times_and_deaths(
+    open_tab: OpenTab, start_api: StartApi, shop: Workplace, redis: Redis
+) -> None:
+    shop.app.enqueue("report", {}, id="far-1", delay=3 * 24.8 * HOUR / 1000)
+    due = redis.zscore("buraq_tasks:scheduled", "far-1") or 0.0
+    task = json.loads(redis.hget("buraq_tasks:scheduled:tasks", "far-1") or "")
+    created = 1000 * datetime.fromisoformat(task["created_at"]).timestamp()
+    tab = open_tab(start_api().url)
+    page = show(tab, View("tasks/far-1", "Timeline"))
+    facts = page.get_by_role("region", name="Facts")
+    assert facts.locator("dt:text-is('Due') + dd").inner_text() == f"in {age(due - now_ms(redis))}"
+    steps = page.locator(".timeline li").all_inner_texts()
+    assert [step.split("\n") for step in steps] == [
+        ["Enqueued", clock(created)],
+        [f"{span(due - created)} until then", "Due", clock(due)],
+    ]
+
+    fields = {"payload": json.dumps({**TASK, "id": "guilty-1"}), "reason": "crashed", "deaths": 6}
+    entry = redis.xadd("buraq_tasks:mail_dlq", fields)
+    facts = show(tab, View(f"dead-letters/mail:{entry}", "crashed:")).get_by_role("region", name="Facts")
+    assert facts.locator("dt:text-is('Deaths') + dd").inner_text() == "6"
+    assert facts.locator("dt:text-is('Attempts') + dd").inner_text() == "5 of 10"
+
+
 def filled(bars: "Locator") -> list[float]:
     """Return which share of each bar is filled."""
     found: list[float] = bars.evaluate_all(FILLED)
@@ -119,10 +145,14 @@ def test_bars_are_as_long_as_the_figures_beside_them(
     open_tab: OpenTab, start_api: StartApi, shop: Workplace, redis: Redis
 ) -> None:
     tab = open_tab(start_api().url)
+    for place, line in enumerate(("_suspects", "", "_low")):
+        for number in range(1 + 2 * place):
+            redis.xadd(f"buraq_tasks{line}", {"payload": json.dumps({**TASK, "id": f"more-{place}-{number}"})})
     page = show(tab, View("queues/default", "What waits, by line"))
     lines = [redis.xlen(f"buraq_tasks{end}") for end in ("_suspects", "_front", "_high", "", "_low")]
     lines[3] -= 1  # which runs
-    assert lines == [0, 2, 4, 0, 0]
+    assert lines == [1, 2, 4, 3, 5]
+    assert page.locator(".lines dd").all_inner_texts() == list(map(str, lines))
     assert filled(page.locator(".lines .meter")) == pytest.approx([line / sum(lines) for line in lines], abs=0.001)
 
     dead = {queue: redis.xlen(f"buraq_tasks{queue}_dlq") for queue in ("", ":mail", ":many")}

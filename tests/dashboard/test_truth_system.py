@@ -106,6 +106,15 @@ def test_the_system_is_as_the_server_and_the_operating_system_have_it(
     tab.page.reload()
     shown = show(tab, View("system", "a sample")).evaluate(FACTS)
     assert_history(steady, shown["History"], "a sample, 200 a second from each worker process")
+    note = show(tab, View("tasks?state=completed", "charge-1")).locator(".tasks-note").inner_text()
+    assert "of the completed at most 200 a second from each worker process" in note
+
+    limit = steady.info()["used_memory"]
+    steady.config_set("maxmemory", limit)
+    tab.page.reload()
+    said = show(tab, View("system", "it takes no more tasks")).locator(".notice", has_text="of the memory").inner_text()
+    shares = {100 * used // limit for used in between(*asked[-1][:2], "used_memory", SLACK)}
+    assert int(said.split("uses ")[1].split(" %")[0]) in shares
 
 
 PACKAGES = ("flask", "gevent", "gunicorn", "hiredis", "redis", "ujson")
