@@ -122,14 +122,18 @@ def test_a_wire_of_the_map_stays_and_pulses_on_while_figures_change(
     from playwright.sync_api import expect
 
     page = the_map(open_tab(start_api().url))
-    wires = page.locator(".react-flow__edge")
+    wires, mail = page.locator(".react-flow__edge"), page.locator('[data-id="queue:mail"]')
+
+    def another(waiting: int) -> None:
+        """Have the page told anew."""
+        queue.enqueue("welcome", {}, queue="mail")
+        expect(mail).to_contain_text(f"{waiting} waiting")
+
+    another(2)
     wires.first.wait_for(state="attached")
     there = wires.count()
     wires.evaluate_all("(wires) => { for (const wire of wires) wire.dataset.old = 1 }")
-
-    mail = page.locator('[data-id="queue:mail"]')
-    for waiting in (2, 3):  # of either the page was told anew
-        queue.enqueue("welcome", {}, queue="mail")
-        expect(mail).to_contain_text(f"{waiting} waiting")
+    another(3)
+    another(4)
 
     assert page.locator(".react-flow__edge[data-old]").count() == there

@@ -125,9 +125,9 @@ def test_how_far_the_work_on_many_dead_letters_is_is_what_the_server_has_written
     now = far(redis, replay)
     assert (now["done"], now["unreadable"], now["owned"]) == (619, 3, 1)
     assert kept["buraq_tasks:mail_dlq"] - redis.xlen("buraq_tasks:mail_dlq") + 2 == now["done"]
-    said = page.locator(".toast", has_text=f"{whole(now['done'])} dead letters retried")
-    expect(said).to_contain_text(f"{now['owned']} kept: another task owns their idempotency key")
-    expect(said).to_contain_text(f"{now['unreadable']} kept: they cannot be read")
+    said = page.locator(".toast", has_text=f"{whole(now['done'])} dead letters retried").inner_text()
+    assert f"{now['owned']} kept: another task owns their idempotency key" in said
+    assert f"{now['unreadable']} kept: they cannot be read" in said
     expect(page.get_by_role("region", name="Operation")).to_have_count(0)
 
     left = [("mail", entry) for entry, _ in redis.xrange("buraq_tasks:mail_dlq")]
@@ -138,5 +138,5 @@ def test_how_far_the_work_on_many_dead_letters_is_is_what_the_server_has_written
     work._finish(delete, "done")
     now = far(redis, delete)
     assert (now["done"], now["gone"], redis.xlen("buraq_tasks:mail_dlq")) == (len(left) - 1, 1, 0)
-    said = page.locator(".toast", has_text=f"{now['done']} dead letters deleted")
-    expect(said).to_contain_text(f"{now['gone']} was gone already")
+    said = page.locator(".toast", has_text=f"{now['done']} dead letters deleted").inner_text()
+    assert f"{now['gone']} was gone already" in said

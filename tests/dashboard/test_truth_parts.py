@@ -84,7 +84,7 @@ def test_cards_lists_and_filters_say_of_a_part_what_the_server_holds_of_it(
         "Scheduled": redis.zcard("buraq_tasks:mail:scheduled"),
         "Dead": redis.xlen("buraq_tasks:mail_dlq"),
     }
-    page = show(tab, View("tasks?state=waiting&queue=mail", "Task type"))
+    page = show(tab, View("tasks?state=waiting&queue=mail", "welcome-2"))
     rail = page.get_by_role("navigation", name="States").locator("a", has=page.locator(".numbers"))
     assert dict(text.split("\n") for text in rail.all_inner_texts()) == {name: str(n) for name, n in held.items()}
     assert foot(page) == f"{len(waiting)} of {len(waiting)}"
@@ -100,7 +100,7 @@ def test_cards_lists_and_filters_say_of_a_part_what_the_server_holds_of_it(
     groups = page.get_by_role("region", name="Groups")
     kinds = {json.loads(fields["payload"])["type"] for _, fields in letters}
     groups.get_by_role("button", name=f"All {len(kinds)} groups").click()
-    assert groups.locator("tbody tr").count() == len(kinds)
+    expect(groups.locator("tbody tr")).to_have_count(len(kinds))
     boxes = page.get_by_role("region", name="Dead letters").get_by_role("checkbox")
     boxes.nth(1).check()
     boxes.nth(2).check()
