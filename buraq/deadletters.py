@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
 from typing import NamedTuple
 
 import ujson
 
-from buraq.backend import Backend, Part, Shard
+from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Replayable
 from buraq.keys import is_entry
-from buraq.replies import all_checked
 from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
@@ -46,45 +45,6 @@ class Counted(NamedTuple):
     letters: int
     first_ms: int  # when the first one died, of those since the group was last empty
     last_ms: int
-
-
-class Bound(NamedTuple):
-    """How far a part of a queue was counted: its newest dead letter then, and how many there were."""
-
-    entry: str
-    letters: int
-
-    @classmethod
-    def of(cls, part: Part) -> Bound | None:
-        """Return how far a part goes now; None where it has no dead letters. What dies later is beyond it."""
-        asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
-        newest, length = all_checked(part.link.commands(asked))
-        return cls(newest[0][0].decode(), int(length)) if newest else None
-
-    def within(self, other: Bound) -> Bound:
-        """Return what is inside of both. Of the letters it is a most: some may be gone meanwhile."""
-        return Bound(min(self.entry, other.entry, key=_order), min(self.letters, other.letters))
-
-
-class Filter(NamedTuple):
-    """Which dead letters; what is None does not matter."""
-
-    type: str | None = None
-    reason: str | None = None
-    group: str | None = None
-
-    @classmethod
-    def of(cls, said: Mapping[str, str]) -> Filter:
-        """Return the filter that parameters or a body name."""
-        return cls(said.get("type"), said.get("reason"), said.get("group"))
-
-    def fits(self, dead: DeadLetter) -> bool:
-        """Whether a dead letter is one of them."""
-        return (
-            (self.type is None or (dead.task is not None and dead.task.type == self.type))
-            and (self.reason is None or dead.reason == self.reason)
-            and (self.group is None or dead.group == self.group)
-        )
 
 
 class Replayed(NamedTuple):
@@ -293,11 +253,6 @@ class DeadLetters:
             parts.setdefault(int(shard), []).append(replace(letter, entry=entry))
         for number, part in parts.items():
             yield self._shards[number], part
-
-
-def _order(entry: str) -> tuple[int, int]:
-    ms, _, seq = entry.partition("-")
-    return int(ms), int(seq)
 
 
 def _sum(one: Replayed, other: Replayed) -> Replayed:

@@ -16,8 +16,9 @@ import ujson
 from redis.exceptions import RedisError
 
 from buraq.backend import Backend
+from buraq.chosen import Bound, Filter
 from buraq.connection import Unreachable
-from buraq.deadletters import Bound, DeadLetter, DeadLetters, Filter, ShardLetters
+from buraq.deadletters import DeadLetter, DeadLetters, ShardLetters
 from buraq.replies import all_checked, unix_ms
 
 _log = logging.getLogger(__name__)

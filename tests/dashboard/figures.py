@@ -38,6 +38,11 @@ def rate(value: float) -> str:
     return _fixed(value, 1) if value < 99.95 else short(_round(value))
 
 
+def pace(value: float) -> int:
+    """How fast a wire of the worker map pulses that carries so many tasks a second."""
+    return sum(value >= least for least in (0.02, 1, 8, 50, 500))
+
+
 def span(ms: float) -> str:
     """0.4 ms, 42 ms, 1.25 s, 2 m 5 s, 3 h 12 m."""
     if ms < 1:

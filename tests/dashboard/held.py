@@ -13,6 +13,7 @@ from tests.servers import Server
 COUNTERS = {"enqueued": 1, "completed": 2, "retried": 3, "dead": 4}
 HISTOGRAMS = {"run": 8, "wait": 68}
 BUCKETS, SLOT, END = 60, 128, (62 + 289) * 128
+SLACK = 100_000  # bytes of used memory: what a connection that asks has in its buffers
 WINDOW = 10  # seconds that rates are means over: docs/api.md
 
 Numbers = list[int]
@@ -34,6 +35,12 @@ def now_ms(redis: Redis) -> float:
     """Return the time by the server's clock, unix ms."""
     seconds, micros = redis.time()
     return seconds * 1000 + micros / 1000
+
+
+def between(before: dict[str, Any], after: dict[str, Any], name: str, slack: int = 0) -> range:
+    """Return what a number of INFO may have been, between two looks at it."""
+    low, high = sorted((int(before[name]), int(after[name])))
+    return range(low - slack, high + slack + 1, max(1, slack // 50))
 
 
 class Counts:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from redis import Redis
 
 from buraq import Buraq
 from tests.dashboard.browser import Tab
+from tests.dashboard.held import now_ms
 from tests.servers import eventually
 from tests.web.clients import ApiProcess
 from tests.web.workplace import Workplace
@@ -95,15 +97,43 @@ def test_the_wheel_and_the_space_bar_scroll_the_page_over_the_map_too(
 
 
 def test_of_many_queues_the_map_shows_some_and_the_sum_of_the_others(
-    open_tab: OpenTab, start_api: StartApi, queue: Buraq, workplace: Workplace
+    open_tab: OpenTab, start_api: StartApi, queue: Buraq, workplace: Workplace, redis: Redis
 ) -> None:
     from playwright.sync_api import expect
 
     for number in range(14):
         queue.enqueue("charge", {"order": number}, queue=f"shop-{number:02}")
+    for number, waited in ((12, 50), (13, 75)):  # hours
+        entry = f"{now_ms(redis) - 3_600_000 * (waited + 0.5):.0f}-0"
+        redis.xadd(f"buraq_tasks:shop-{number}_low", {"payload": '{"id": "old", "type": "charge"}'}, id=entry)
+    workplace.fetch(1, "shop-12")
+    redis.hset("buraq_tasks:paused", "shop-11", '{"at": 1, "by": "ops"}')
     page = the_map(open_tab(start_api().url))
 
     others = page.locator(".react-flow__node", has_text="5 other queues")
-    expect(others).to_contain_text("5 waiting")
+    expect(others).to_have_text("5 other queues1 paused6 waiting1 runningoldest 3 d 3 h")
     expect(page.locator(".react-flow__node-queue")).to_have_count(12)
     expect(page.get_by_role("region", name="Worker map")).to_contain_text("16 queues")
+
+
+def test_a_wire_of_the_map_stays_and_pulses_on_while_figures_change(
+    open_tab: OpenTab, start_api: StartApi, queue: Buraq, workplace: Workplace
+) -> None:
+    from playwright.sync_api import expect
+
+    page = the_map(open_tab(start_api().url))
+    wires, mail = page.locator(".react-flow__edge"), page.locator('[data-id="queue:mail"]')
+
+    def another(waiting: int) -> None:
+        """Have the page told anew."""
+        queue.enqueue("welcome", {}, queue="mail")
+        expect(mail).to_contain_text(f"{waiting} waiting")
+
+    another(2)
+    wires.first.wait_for(state="attached")
+    there = wires.count()
+    wires.evaluate_all("(wires) => { for (const wire of wires) wire.dataset.old = 1 }")
+    another(3)
+    another(4)
+
+    assert page.locator(".react-flow__edge[data-old]").count() == there

@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 
 from tests.dashboard.browser import Tab
-from tests.dashboard.figures import age, bytes_, cpu, percent, rate, short, span, whole
+from tests.dashboard.figures import age, bytes_, cpu, pace, percent, rate, short, span, whole
 from tests.dashboard.held import Counts, Engraver, Waiting, nearest, now_ms
-from tests.dashboard.views import View, show
+from tests.dashboard.views import View, paces, show
 from tests.servers import Server, eventually
 from tests.web.clients import ApiProcess
 from tests.web.workplace import Workplace
@@ -103,6 +103,10 @@ def test_rates_and_ages_on_the_overview_are_those_of_the_server(
     page.locator(".react-flow__node").first.wait_for()
 
     held.agrees(lambda: page.evaluate(OVERVIEW), lambda held, at: strip(held, at) | the_map(held, at))
+    held.agrees(
+        lambda: paces(page, '^="in:"'),
+        lambda held, at: {f"in:{name}": pace(held.rates(at, name)["enqueued"]) for name in BASES},
+    )
 
 
 def test_what_waits_how_long_how_fast_and_until_when_of_each_queue_is_what_the_server_holds(
@@ -173,7 +177,7 @@ def facts(held: Held, at: float, name: str) -> dict[str, str]:
 
 def in_and_out(held: Held, at: float) -> str:
     rates = held.rates(at)
-    return f"{rate(rates['enqueued'])} in, {rate(rates['completed'] + rates['retried'] + rates['dead'])} out, a second"
+    return f"{rate(rates['enqueued'])} in, {rate(rates['completed'] + rates['dead'])} out, a second"
 
 
 def strip(held: Held, at: float) -> dict[str, Any]:

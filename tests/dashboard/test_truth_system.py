@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ from redis import Redis
 from buraq.version import __version__
 from tests.dashboard.browser import Tab
 from tests.dashboard.figures import age, bytes_, clock, rate, whole
-from tests.dashboard.held import now_ms
+from tests.dashboard.held import SLACK, between, now_ms
 from tests.dashboard.views import View, show
 from tests.servers import eventually
-from tests.web.clients import ApiProcess
+from tests.web.clients import ROOT, ApiProcess
 from tests.web.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ HISTORIES = [
     for base in ("buraq_tasks", "buraq_tasks:mail")
     for end in ("completed", "failed", "dead", "cancelled")
 ]
-SLACK = 100_000  # bytes of used memory: what a connection that asks has in its buffers
 FACTS = """() => Object.fromEntries([...document.querySelectorAll("#content section")].map((panel) => [
   panel.ariaLabel,
   Object.fromEntries([...panel.querySelectorAll("dt")].map((name) => [
@@ -99,6 +99,15 @@ def test_the_system_is_as_the_server_and_the_operating_system_have_it(
     tab.page.reload()
     shown = show(tab, View("system", "a sample")).evaluate(FACTS)
     assert_history(steady, shown["History"], "a sample, 200 a second from each worker process")
+    note = show(tab, View("tasks?state=completed", "charge-1")).locator(".tasks-note").inner_text()
+    assert "of the completed at most 200 a second from each worker process" in note
+
+    limit = steady.info()["used_memory"]
+    steady.config_set("maxmemory", limit)
+    tab.page.reload()
+    said = show(tab, View("system", "it takes no more tasks")).locator(".notice", has_text="of the memory").inner_text()
+    shares = {100 * used // limit for used in between(*asked[-1][:2], "used_memory", SLACK)}
+    assert int(said.split("uses ")[1].split(" %")[0]) in shares
 
 
 def assert_server(
@@ -121,11 +130,6 @@ def assert_server(
 
 
 PACKAGES = ("flask", "gevent", "gunicorn", "hiredis", "redis", "ujson")
-
-
-def between(before: dict[str, Any], after: dict[str, Any], name: str, slack: int = 0) -> range:
-    low, high = sorted((int(before[name]), int(after[name])))
-    return range(low - slack, high + slack + 1, max(1, slack // 50))
 
 
 def assert_history(redis: Redis, shown: dict[str, str], completed: str) -> None:
@@ -157,3 +161,43 @@ def test_who_did_what_is_shown_as_it_was_written_down(
         names = ("who", "address", "action", "queue", "target", "count")
         assert row == [str(action.get(name, "")) for name in names]
     assert page.locator(".panel-foot").inner_text() == "4 shown"
+
+
+SET = {
+    "API_KEY": "0p3n-s3sam3",
+    "CORS_ORIGINS": "http://a.example,http://b.example",
+    "DLQ_MAX_AGE": "1234567s",
+    "HISTORY_LENGTH": "120000",
+    "READ_ONLY": "true",
+    "RETRY_BACKOFF": "250ms",
+}
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "KiB": 1024, "MiB": 1024**2}
+FOUND_OUT = {"DLQ_STREAM_NAME": "buraq_tasks_dlq", "CONSUMER_NAME": socket.gethostname()}
+
+
+def in_force(written: str) -> str:
+    """Return a value as it was written as the page has it: in seconds or bytes, and all digits of them."""
+    sized = re.fullmatch(r"(\d+)(ms|s|m|h|KiB|MiB)", written)
+    return f"{int(sized[1]) * UNITS[sized[2]]:.15g}{'' if 'B' in sized[2] else 's'}" if sized else written
+
+
+def test_the_settings_are_those_that_were_set_and_else_those_of_the_docs(
+    open_tab: OpenTab, start_api: StartApi, redis: Redis
+) -> None:
+    api = start_api(**SET)
+    shown = show(open_tab(api.url), View("system?tab=settings", "REDIS_URL")).evaluate(ROWS)
+
+    known = re.findall(r"^\| (`[A-Z].*) \| (.*) \| (.*) \|$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    expected = {}
+    for variables, default, words in known:
+        variable = variables.split("`")[1]
+        if variable in ("REDIS_URL", "LOG_FORMAT"):  # which the fixture has set
+            continue
+        value = in_force(SET.get(variable, FOUND_OUT.get(variable, default.strip("`"))))
+        value = {"empty": "none", "0p3n-s3sam3": "***"}.get(value, re.sub("^:", "0.0.0.0:", value))
+        expected[variable] = [value + "set" * (variable in SET), words.replace("`", "")]
+    rows = {variable: rest for variable, *rest in shown}
+    url = rows.pop("REDIS_URL")[0]
+    assert re.fullmatch(r"redis://\w+:\*\*\*@127\.0\.0\.1:\d+/0set", url)
+    assert rows.pop("LOG_FORMAT")[0] == "jsonset"
+    assert rows == expected

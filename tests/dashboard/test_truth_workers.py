@@ -13,9 +13,9 @@ from buraq import Buraq
 from buraq.version import __version__
 from tests.dashboard.browser import Tab
 from tests.dashboard.conftest import Worker
-from tests.dashboard.figures import age, bytes_, clock, cpu, rate, short, span
+from tests.dashboard.figures import age, bytes_, clock, cpu, pace, rate, short, span
 from tests.dashboard.held import now_ms
-from tests.dashboard.views import View, figure, show
+from tests.dashboard.views import View, figure, paces, show
 from tests.servers import eventually
 from tests.web.clients import ApiProcess
 from tests.web.workplace import Workplace
@@ -170,6 +170,12 @@ def test_workers_are_shown_with_what_they_wrote_in_the_server(
     assert lost.text_content() == f"w~00000003lostLast seen {age(known[2].now - known[2].seen)} ago. " + (
         "What it held runs elsewhere."
     )
+    sinks = {"completed": "completed_s", "scheduled": "retried_s", "dead": "dead_s"}
+    for one in known:
+        alive = one.status != "lost"
+        assert paces(page, f'^="{one.id}>"') == {
+            f"{one.id}>{sink}": pace(float(one.said[name])) if alive else 0 for sink, name in sinks.items()
+        }
 
 
 def test_many_workers_are_one_node_for_each_host_with_their_sums(

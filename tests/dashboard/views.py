@@ -59,6 +59,18 @@ def card(page: "Page", title: str, task_id: str) -> "Locator":
     return column(page, title).locator(f'[data-card="{task_id}"]')
 
 
+PACES = """(edges) => Object.fromEntries(edges.map(
+  (edge) => [edge.dataset.id, Number(edge.querySelector(".wire-pulse")?.classList[1].slice(5) ?? 0)]))"""
+
+
+def paces(page: "Page", of: str) -> dict[str, int]:
+    """Return how fast the wires of the worker map pulse whose ids match: 0, which is not at all, to 5."""
+    wires = page.locator(f".react-flow__edge[data-id{of}]")
+    wires.first.wait_for(state="attached")
+    found: dict[str, int] = wires.evaluate_all(PACES)
+    return found
+
+
 def figure(page: "Page", label: str) -> str:
     """Return a figure of the strip, to the last digit."""
     cell = page.locator(".strip a", has=page.get_by_text(label, exact=True))

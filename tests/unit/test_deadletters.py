@@ -2,7 +2,8 @@
 
 import pytest
 
-from buraq.deadletters import Filter, of_entry
+from buraq.chosen import Filter
+from buraq.deadletters import of_entry
 
 
 @pytest.mark.parametrize("number", ["", "-1", "soon", "²", "9" * 5000])

@@ -12,7 +12,7 @@ from typing import Any
 
 import ujson
 
-from buraq.deadletters import Bound
+from buraq.chosen import Bound
 from buraq.keys import is_entry
 from buraq.web.v1.call import refuse
 

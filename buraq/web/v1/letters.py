@@ -12,7 +12,8 @@ from redis.exceptions import ResponseError
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Budget, newest_letters
-from buraq.deadletters import Bound, DeadLetter, DeadLetters, Filter
+from buraq.chosen import Bound, Filter
+from buraq.deadletters import DeadLetter, DeadLetters
 from buraq.inspector import say_broken
 from buraq.keys import is_entry
 from buraq.log import RateLimited

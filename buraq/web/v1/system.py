@@ -87,7 +87,7 @@ def _written(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return f"{value:g}s" if isinstance(value, float) else str(value)
+    return f"{value:.15g}s" if isinstance(value, float) else str(value)  # all digits: two weeks are no 1.2096e+06s
 
 
 def warnings(servers: list[dict[str, Any]], config: Config) -> list[dict[str, str]]:

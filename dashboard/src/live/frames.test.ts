@@ -1,11 +1,12 @@
 import { expect, it } from "vitest";
 import { FrameQueue } from "./frames";
 
-function queue(capacity: number) {
+function queue(capacity: number, weigh?: (item: number) => number) {
   const frames: (() => void)[] = [];
   const taken: [number[], number][] = [];
   const made = new FrameQueue<number>(
     (items, dropped) => taken.push([items, dropped]),
+    weigh,
     capacity,
     (run) => frames.push(run),
   );
@@ -37,4 +38,13 @@ it("without a frame, as in a hidden tab, it keeps the newest and counts the rest
   expect(items).toHaveLength(100);
   expect(items.at(-1)).toBe(999_999);
   expect(dropped).toBe(999_900);
+});
+
+it("what is dropped counts by its weight", () => {
+  const { made, taken, frame } = queue(2, (item) => item);
+  for (const n of [10, 20, 30, 40, 50, 60]) made.push(n);
+
+  frame();
+
+  expect(taken).toEqual([[[50, 60], 100]]);
 });

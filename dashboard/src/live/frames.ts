@@ -1,18 +1,24 @@
-/** Collects what arrives and hands it over once a frame. While the tab is hidden no frame comes: the oldest go. */
+/**
+ * Collects what arrives and hands it over once a frame. While the tab is hidden no frame comes: the oldest go, and of them
+ * only the sum of what they weigh is kept.
+ */
 export class FrameQueue<T> {
   #items: T[] = [];
   #asked = false;
   #dropped = 0;
   #capacity: number;
   #take: (items: T[], dropped: number) => void;
+  #weigh: (item: T) => number;
   #nextFrame: (run: () => void) => unknown;
 
   constructor(
     take: (items: T[], dropped: number) => void,
+    weigh: (item: T) => number = () => 1,
     capacity = 5000,
     nextFrame: (run: () => void) => unknown = (run) => requestAnimationFrame(run),
   ) {
     this.#take = take;
+    this.#weigh = weigh;
     this.#capacity = capacity;
     this.#nextFrame = nextFrame;
   }
@@ -29,8 +35,7 @@ export class FrameQueue<T> {
   #trim(): void {
     const excess = this.#items.length - this.#capacity;
     if (excess <= 0) return;
-    this.#items.splice(0, excess);
-    this.#dropped += excess;
+    for (const item of this.#items.splice(0, excess)) this.#dropped += this.#weigh(item);
   }
 
   #flush(): void {

@@ -29,13 +29,19 @@ export function record(log: Log, arrived: readonly (Event | { skipped: number | 
   return { lines: [...fresh.reverse(), ...log.lines].slice(0, LINES), next };
 }
 
-/** Lines whose event has the words of `text` in its ids, types, queue, worker or error. */
-export function matching(lines: readonly Line[], text: string): readonly Line[] {
+/** How many events something stands for that arrived: one, or all that were left out. */
+export const weight = (one: Event | { skipped: number | null }): number => ("skipped" in one ? (one.skipped ?? 0) : 1);
+
+/** How many of the lines are events; the others say that some are missing. */
+export const events = (lines: readonly Line[]): number => lines.filter((line) => "event" in line).length;
+
+/** Lines whose event is of one of `types` and has the words of `text` in its ids, types, queue, worker or error. */
+export function matching(lines: readonly Line[], types: readonly Event["type"][], text: string): readonly Line[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (!words.length) return lines;
   return lines.filter((line) => {
     if (!("event" in line)) return true;
     const { type, task_id, task_type, queue, worker_id, error } = line.event;
+    if (!types.includes(type)) return false;
     const said = `${type} ${task_id} ${task_type} ${queue} ${worker_id} ${error}`.toLowerCase();
     return words.every((word) => said.includes(word));
   });

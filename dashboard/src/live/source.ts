@@ -7,10 +7,11 @@ import { stopped } from "../lib/settings";
 import { Store } from "../lib/store";
 import { FrameQueue } from "./frames";
 import { type Health, type Heard, LiveLink, type Stream } from "./link";
+import { weight } from "./log";
 
 const EVENTS_A_SECOND = 500; // more than that nobody can read, and a browser need not carry
 const HIDDEN_MS = 15_000; // after which a hidden tab gives its connection back: a browser has six for each server
-const TRAIL_MS = 60_000;
+export const TRAIL_MS = 60_000;
 
 export type Arrival = Event | { skipped: number | null };
 
@@ -25,7 +26,7 @@ const listeners = new Map<(arrived: Arrival[]) => void, readonly string[]>();
 const frames = new FrameQueue<Arrival>((arrived, dropped) => {
   if (dropped) arrived.unshift({ skipped: dropped });
   for (const listener of listeners.keys()) listener(arrived);
-});
+}, weight);
 
 export const link = new LiveLink({ open, health }, hear);
 

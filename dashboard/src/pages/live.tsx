@@ -5,11 +5,12 @@ import { now } from "../lib/clock";
 import { clock, moment, rate, shortId, span, whole } from "../lib/format";
 import { href, setQuery } from "../lib/router";
 import { useSelected, useStore } from "../lib/store";
-import { EMPTY_LOG, type Line, type Log, matching, record } from "../live/log";
+import { EMPTY_LOG, events, LINES, type Line, type Log, matching, record, weight } from "../live/log";
 import { type Arrival, link, listen, overview } from "../live/source";
 import { Empty } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Rows } from "../ui/rows";
+import { out } from "./rates";
 
 const TYPES = ["Pending", "Processing", "Completed", "Failed", "DLQ"] as const;
 const TONES: Record<Event["type"], string> = {
@@ -19,7 +20,6 @@ const TONES: Record<Event["type"], string> = {
   Failed: "failed",
   DLQ: "dead",
 };
-const HELD_BACK = 5000; // events that wait while the log is paused
 
 export function Live({ query }: { query: URLSearchParams }) {
   const asked = query.get("types")?.split(",") ?? [...TYPES];
@@ -27,7 +27,8 @@ export function Live({ query }: { query: URLSearchParams }) {
   const text = query.get("q") ?? "";
   const [paused, setPaused] = useState(false);
   const { log, held } = useLog(types.join(), paused);
-  const lines = useMemo(() => matching(log.lines, text), [log, text]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the types are another list each time, and the same ones
+  const lines = useMemo(() => matching(log.lines, types, text), [log, types.join(), text]);
   const toggle = (type: (typeof TYPES)[number]) => {
     const next = types.includes(type)
       ? types.filter((one) => one !== type)
@@ -81,12 +82,12 @@ export function Live({ query }: { query: URLSearchParams }) {
       ) : (
         <Silence filtered={text !== "" || types.length < TYPES.length} />
       )}
-      <Foot shown={lines.length} held={log.lines.length} />
+      <Foot shown={events(lines)} held={events(log.lines)} />
     </section>
   );
 }
 
-/** The log, growing while it is not paused. What comes while it is waits, the oldest go. */
+/** The log, growing while it is not paused. What comes while it is waits, and is counted; the oldest go. */
 function useLog(types: string, paused: boolean): { log: Log; held: number } {
   const [log, setLog] = useState(EMPTY_LOG);
   const [held, setHeld] = useState(0);
@@ -96,13 +97,13 @@ function useLog(types: string, paused: boolean): { log: Log; held: number } {
   useEffect(() => {
     if (!types) return;
     return listen(types.split(","), (arrived) => {
-      // The stream carries what other views want, too; and its first frame is no gap.
+      // The stream carries what other views want, too.
       const mine = arrived.filter((one) => "skipped" in one || types.includes(one.type));
       if (!mine.length) return;
       if (stopped.current) {
-        waiting.current = [...waiting.current, ...mine].slice(-HELD_BACK);
-        setHeld(waiting.current.length);
-      } else setLog((old) => record(old, old.lines.length ? mine : mine.filter((one) => !("skipped" in one)), now()));
+        waiting.current = [...waiting.current, ...mine].slice(-LINES);
+        setHeld((before) => mine.reduce((sum, one) => sum + weight(one), before));
+      } else setLog((old) => added(old, mine));
     });
   }, [types]);
   useEffect(() => {
@@ -110,9 +111,15 @@ function useLog(types: string, paused: boolean): { log: Log; held: number } {
     const arrived = waiting.current;
     waiting.current = [];
     setHeld(0);
-    if (arrived.length) setLog((old) => record(old, arrived, now()));
+    if (arrived.length) setLog((old) => added(old, arrived));
   }, [paused]);
   return { log, held };
+}
+
+/** What follows on the log. Before its first event nothing is missing: that a stream began is no gap there. */
+function added(log: Log, arrived: Arrival[]): Log {
+  const said = log.lines.length ? arrived : arrived.filter((one) => !("skipped" in one) || one.skipped !== null);
+  return record(log, said, now());
 }
 
 /** 13:04:59, and the milliseconds, which a phone has no room for. */
@@ -186,12 +193,12 @@ function Foot({ shown, held }: { shown: number; held: number }) {
   return (
     <div className="panel-foot numbers">
       <span>
-        {shown === held ? `${whole(held)} events` : `${whole(shown)} of ${whole(held)} events`}, the newest 1,000 since
-        this page was opened
+        {shown === held ? `${whole(held)} events` : `${whole(shown)} of ${whole(held)} events`}, the newest{" "}
+        {whole(LINES)} since this page was opened
       </span>
       {rates && (
         <span>
-          {rate(rates.enqueued)} in, {rate(rates.completed + rates.retried + rates.dead)} out, a second
+          {rate(rates.enqueued)} in, {rate(out(rates))} out, a second
         </span>
       )}
     </div>

@@ -3,19 +3,20 @@ import type { Overview, Queue } from "../api/schema";
 import { age, rate, short, whole } from "../lib/format";
 import { goes, href } from "../lib/router";
 import { useStore } from "../lib/store";
-import { overview, trail } from "../live/source";
+import { overview, TRAIL_MS, trail } from "../live/source";
 import { useSession } from "../session";
 import { Unanswered } from "../ui/asked";
 import { Empty } from "../ui/basics";
 import { Icon } from "../ui/icon";
 import { Sparkline } from "../ui/sparkline";
 import { Ago } from "../ui/times";
+import { out } from "./rates";
 
 /** How long until what waits is worked off at this pace, or why that cannot be said. */
 export function drained({ waiting, paused, rates }: Pick<Queue, "waiting" | "paused" | "rates">): string {
   if (waiting === 0) return "nothing waits";
   if (paused) return "paused";
-  const net = rates.completed + rates.dead - rates.enqueued;
+  const net = out(rates) - rates.enqueued;
   if (net > 0.01) return age((waiting / net) * 1000);
   return net < -0.05 ? "grows" : "stands"; // less than what the rates beside it show is no growth
 }
@@ -66,8 +67,12 @@ export function Queues() {
             <th className="number">Running</th>
             <th className="number wide-only">Scheduled</th>
             <th className="number">Dead</th>
-            <th className="number wide-only">In</th>
-            <th className="number wide-only">Out</th>
+            <th className="number wide-only" title="Enqueued">
+              In
+            </th>
+            <th className="number wide-only" title="Completed, or given up as a dead letter">
+              Out
+            </th>
             <th className="number wide-only">Drained in</th>
             <th className="number wide-only">Workers</th>
             <th>
@@ -86,7 +91,10 @@ export function Queues() {
 }
 
 function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) {
-  const depth = past.map((one) => one.queues.find((other) => other.name === queue.name)?.waiting ?? 0);
+  const depth = past.map(({ at, queues }): [number, number] => [
+    Date.parse(at),
+    queues.find((other) => other.name === queue.name)?.waiting ?? 0,
+  ]);
   const to = href(["queues", queue.name]);
   return (
     <tr className="goes" onClick={goes(to)}>
@@ -109,7 +117,7 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
       </td>
       <td className="number">{whole(queue.waiting)}</td>
       <td className="wide-only">
-        <Sparkline values={depth} />
+        <Sparkline points={depth} span={TRAIL_MS} />
       </td>
       <td className="number">{queue.oldest_ms === null ? <span className="faint">–</span> : age(queue.oldest_ms)}</td>
       <td className="number">{whole(queue.running)}</td>
@@ -124,7 +132,7 @@ function QueueRow({ queue, past }: { queue: Queue; past: readonly Overview[] }) 
         )}
       </td>
       <td className="number wide-only">{rate(queue.rates.enqueued)}/s</td>
-      <td className="number wide-only">{rate(queue.rates.completed + queue.rates.dead)}/s</td>
+      <td className="number wide-only">{rate(out(queue.rates))}/s</td>
       <td className="number wide-only">
         {queue.waiting === 0 || queue.paused ? <span className="faint">–</span> : drained(queue)}
       </td>

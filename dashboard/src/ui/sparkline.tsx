@@ -1,22 +1,27 @@
-/** The last minute as a line. The figure beside it says how much. */
+const MARGIN = { x: 1, y: 2 };
+
+/** What was last as a line: each point where its time is, now at the right end. The figure beside it says how much. */
 export function Sparkline({
-  values,
+  points,
+  span,
   width = 96,
   height = 22,
 }: {
-  values: readonly number[];
+  /** Unix ms and a value, the newest last. */
+  points: readonly (readonly [at: number, value: number])[];
+  /** How many ms the whole width is. */
+  span: number;
   width?: number;
   height?: number;
 }) {
-  if (values.length < 2) return <svg width={width} height={height} aria-hidden="true" />;
-  const top = Math.max(...values, 1);
-  const step = (width - 2) / (values.length - 1);
-  const points = values.map(
-    (value, n) => `${(1 + n * step).toFixed(1)},${(height - 2 - (value / top) * (height - 4)).toFixed(1)}`,
-  );
+  const now = points.at(-1)?.[0] ?? 0;
+  const top = Math.max(...points.map(([, value]) => value), 1);
+  const x = (at: number) => width - MARGIN.x - ((now - at) / span) * (width - 2 * MARGIN.x);
+  const y = (value: number) => height - MARGIN.y - (value / top) * (height - 2 * MARGIN.y);
+  const line = points.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
   return (
     <svg className="sparkline" width={width} height={height} aria-hidden="true">
-      <polyline points={points.join(" ")} fill="none" stroke="var(--muted)" strokeWidth="1.25" strokeLinejoin="round" />
+      <polyline points={line.join(" ")} fill="none" stroke="var(--muted)" strokeWidth="1.25" strokeLinejoin="round" />
     </svg>
   );
 }

@@ -3,15 +3,17 @@ import "./map.css";
 import {
   BaseEdge,
   Controls,
+  type Dimensions,
   type Edge,
   type EdgeProps,
   getBezierPath,
+  type NodeChange,
   type NodeTypes,
   Position,
   ReactFlow,
   type ReactFlowInstance,
 } from "@xyflow/react";
-import { type FocusEvent, memo, useMemo, useRef } from "react";
+import { type FocusEvent, memo, useMemo, useRef, useState } from "react";
 import type { Overview } from "../../../api/schema";
 import { type Group, type Line, lined, pace, places, WIDTHS, wires } from "./layout";
 import { type MapNode, ProducersNode, QueueNode, SinkNode, WorkerNode } from "./nodes";
@@ -32,7 +34,11 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
   const ids = groups.map((group) => group.id).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: places change with the names, not with each figure
   const layout = useMemo(() => places(lines, groups), [names, ids]);
-  const nodes = useMemo(() => nodesOf(now, lines, groups, layout.places), [now, lines, groups, layout]);
+  const { sizes, measure } = useSizes();
+  const nodes = useMemo(
+    () => nodesOf(now, lines, groups, layout.places).map((node) => ({ ...node, ...sizes.get(node.id) })),
+    [now, lines, groups, layout, sizes],
+  );
   const edges = useMemo(() => edgesOf(now, lines, groups), [now, lines, groups]);
   // What a key has reached is brought into sight, wherever the map was moved to.
   const reveal = ({ currentTarget, target }: FocusEvent) => {
@@ -51,6 +57,7 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
           onInit={(made) => {
             flow.current = made;
           }}
+          onNodesChange={measure}
           onFocus={reveal}
           fitView
           fitViewOptions={FIT}
@@ -79,6 +86,18 @@ export function Flow({ now, groups }: { now: Overview; groups: Group[] }) {
       </div>
     </div>
   );
+}
+
+/** How large each node was drawn. One that does not say so is new to React Flow: it would lose its wires for a moment. */
+function useSizes() {
+  const [sizes, setSizes] = useState<ReadonlyMap<string, { measured: Dimensions }>>(new Map());
+  const measure = (changes: NodeChange<MapNode>[]) => {
+    const drawn = changes.flatMap((one) =>
+      one.type === "dimensions" && one.dimensions ? [[one.id, { measured: one.dimensions }] as const] : [],
+    );
+    if (drawn.length) setSizes((before) => new Map([...before, ...drawn]));
+  };
+  return { sizes, measure };
 }
 
 const holds = (box: DOMRect, part: DOMRect): boolean =>

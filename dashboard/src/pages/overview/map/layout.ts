@@ -103,14 +103,14 @@ export function wires({ totals }: Overview, lines: readonly Line[], groups: read
         { ...group, workers: alive },
         (worker) => (worker.rates?.completed ?? 0) + (worker.rates?.retried ?? 0),
       );
-      const out = total({ ...line, queues: read }, ({ paused, rates }) =>
+      const ended = total({ ...line, queues: read }, ({ paused, rates }) =>
         paused ? 0 : rates.completed + rates.retried + rates.dead,
       );
       found.push({
         id: `${line.id}>${group.id}`,
         from: `queue:${line.id}`,
         to: node,
-        rate: Math.min(mine, out),
+        rate: Math.min(mine, ended),
         tone: "accent",
       });
     }

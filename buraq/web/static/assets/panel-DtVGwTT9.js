@@ -1,0 +1,1 @@
+import{ht as e}from"./basics-C0MMb91N.js";var t=e();function n({title:e,label:n=e,kind:r,aside:i,right:a,children:o}){return(0,t.jsxs)(`section`,{className:r?`panel ${r}`:`panel`,"aria-label":n,children:[(0,t.jsxs)(`div`,{className:`panel-head`,children:[(0,t.jsx)(`h2`,{children:e}),i,a&&(0,t.jsx)(`div`,{className:`right`,children:a})]}),o]})}export{n as t};

@@ -1,0 +1,1 @@
+var e=({completed:e,dead:t})=>e+t;export{e as t};
