@@ -32,6 +32,7 @@ class Burst:
         """Whether the burst is over: done, or given up."""
         worker = self._worker
         if not worker.burst or worker.done:
+            self.gave_up = worker.burst and bool(self._left_out)
             return worker.done
         # Redis being away is no refusal: it comes back, and then there is work to do.
         if worker.slots.load or worker.worked != self._worked or not self._refusals():
@@ -39,6 +40,11 @@ class Burst:
             return False
         self.gave_up = self._clock() - self._moved >= self._patience
         return self.gave_up
+
+    @property
+    def _left_out(self) -> set[str]:
+        """The queues that the worker does without, because something else has overwritten their leases or a stream."""
+        return {name for lane in self._worker.lanes for name in lane.lease.overwritten | lane.fetcher.overwritten}
 
     def _refusals(self) -> dict[str, object]:
         """Return what the server refuses now, for the log; nothing where it refuses nothing."""
@@ -55,4 +61,5 @@ class Burst:
 
     def say(self) -> None:
         """Log what is left because the server refuses it."""
-        log.error("burst ends without what Redis refuses", extra={**self._refusals(), "remedy": REMEDY})
+        queues = {"queues": ",".join(sorted(left))} if (left := self._left_out) else {}
+        log.error("burst ends without what Redis refuses", extra={**queues, **self._refusals(), "remedy": REMEDY})

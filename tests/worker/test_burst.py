@@ -109,3 +109,26 @@ def test_a_loop_knows_what_was_refused_in_its_last_step(app: Buraq) -> None:
         worker.promoter.attempt()
         seen.append(str(worker.promoter.refused))
     assert seen == ["WRONGTYPE", "None", "None"]
+
+
+@pytest.mark.parametrize("key", ["_suspects", ":leases"])
+def test_a_burst_is_not_done_without_a_queue_that_was_overwritten(
+    app: Buraq, redis: Redis, start: Callable[..., Worker], eventually: Callable[..., object], key: str
+) -> None:
+    runs = Counter[str]()
+
+    def count(queue: str) -> None:
+        runs[queue] += 1
+
+    task = app.task(name="count")(count)
+    for queue in ("default", "stock"):
+        task.options(queue=queue).enqueue(queue)
+    redis.set(f"buraq_tasks:stock{key}", "of the wrong type")
+    worker = start(app, burst=True)
+    burst = Burst(worker, PATIENCE)
+
+    eventually(burst.over)
+
+    assert burst.gave_up
+    assert burst._left_out == {"stock"}
+    assert runs == {"default": 1}
