@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import ujson
+from redis.exceptions import ResponseError
 
 from buraq.backend import Backend, Part
 from buraq.deadletters import DeadLetter, of_entry, of_fields
@@ -19,7 +20,17 @@ from buraq.history import History
 from buraq.keys import DEAD, HISTORIES, LETTERS, SCHEDULED, is_entry
 from buraq.known import KnownTask, in_stream, of_letter, of_record, scheduled
 from buraq.newest import Place, newest_first
-from buraq.replies import Broken, all_checked, checked, group_of, pending_of, unix_ms
+from buraq.replies import (
+    Broken,
+    all_checked,
+    checked,
+    group_of,
+    leaving_out,
+    pending_of,
+    put_off,
+    unix_ms,
+    unless_broken,
+)
 
 LOOKED_AT, BYTES, SECONDS = 1000, 4 << 20, 0.015  # what a page may cost: entries, bytes, time
 CHUNK = 100  # entries that are read at once, and that no page is too late for
@@ -57,7 +68,8 @@ class Budget:
 
 class Tasks:
     """Looks tasks up. Raises one of `connection.Unreachable` when the server, or a part of it, is away, and what it
-    answers where it refuses.
+    answers where it refuses. What takes `broken` adds to that the keys that hold another type of value, and takes
+    them for empty; without it, they are an error too.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -68,18 +80,25 @@ class Tasks:
     # -- one
 
     def find(self, queues: Sequence[str], task_id: str) -> KnownTask | None:
-        """Return a task of the first queue that has it, else of the first whose history does."""
+        """Return a task of the first queue that has it, else of the first whose history does.
+
+        Of a key that says where the tasks of a queue are, and was overwritten, the error is raised when no other knows
+        the task: it may be that one's.
+        """
+        errors: list[ResponseError] = []
         for shard in self._backend.likely_first(task_id):
             keys = [shard.names.queue(queue) for queue in queues]
-            places = all_checked(shard.server.shared.commands([("HGET", key.index, task_id) for key in keys]))
+            places = put_off(shard.server.shared.commands([("HGET", key.index, task_id) for key in keys]), errors)
             for key, place in zip(keys, places, strict=True):
                 found = self._follow(Part(shard, key), task_id, place or b"")
                 if found is not None:
                     return replace(found, shard=shard.number)
         for shard in self._backend.likely_first(task_id):
-            ended = self.history.find(shard, queues, task_id)
+            ended = self.history.find(shard, queues, task_id, errors)
             if ended is not None:
                 return replace(of_record(ended), shard=shard.number)
+        if errors:
+            raise errors[0]
         return None
 
     def _follow(self, part: Part, task_id: str, place: bytes) -> KnownTask | None:
@@ -123,44 +142,52 @@ class Tasks:
         limit: int = 50,
         wanted: Callable[[KnownTask], bool] = lambda task: True,
         worker: str = "",
+        broken: Broken | None = None,
     ) -> Page:
         """Return the next at most `limit` tasks in a state that are `wanted`; `worker` with running ones only."""
         items: list[KnownTask] = []
         budget = Budget()
-        for place, size, task in self._walk(state, list(queues), cursor, limit, worker):
+        for place, size, task in self._walk(state, list(queues), cursor, limit, worker, broken):
             if task is not None and wanted(task):
                 items.append(task)
             if not budget.spend(size) or len(items) == limit:
                 return Page(items, place, budget.looked_at)
         return Page(items, None, budget.looked_at)
 
-    def count(self, state: str, queues: Sequence[str]) -> int | None:
+    def count(self, state: str, queues: Sequence[str], broken: Broken | None = None) -> int | None:
         """Return how many tasks are in a state that has a count of its own; None for waiting and running."""
         if state in LIVE[:2]:
             return None
         if state in HISTORIES.values() and state != "dead":
-            return self.history.count(queues, state)
+            return self.history.count(queues, state, broken)
         total = 0
         for shard in self._backend.shards:
             keys = [shard.names.queue(queue) for queue in queues]
             asked = [("XLEN", key.dlq) if state == "dead" else ("ZCARD", key.scheduled) for key in keys]
-            total += sum(all_checked(shard.server.shared.commands(asked)))
+            total += sum(
+                checked(unless_broken(reply, 0, key.name, counted, state, broken))
+                for reply, key, (_, counted) in zip(shard.server.shared.commands(asked), keys, asked, strict=True)
+            )
         return total
 
-    def _walk(self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str) -> Iterator[Seen]:
+    def _walk(
+        self, state: str, queues: list[str], cursor: list[Any] | None, first: int, worker: str, broken: Broken | None
+    ) -> Iterator[Seen]:
         if state in LIVE:
-            yield from self._live(state, queues, cursor, worker)
+            yield from self._live(state, queues, cursor, worker, broken)
             return
         after = Place(*cursor) if cursor else None
         if state == "dead":
             parts = self._backend.parts(queues)
-            for place, size, letter in newest_letters(parts, after, first):
+            for place, size, letter in newest_letters(parts, after, first, broken):
                 yield list(place), size, of_letter(parts[place.part].keys, letter)
         else:
-            for place, size, ended in self.history.newest(queues, state, after, first):
+            for place, size, ended in self.history.newest(queues, state, after, first, broken):
                 yield list(place), size, of_record(ended) if ended else None
 
-    def _live(self, state: str, queues: list[str], cursor: list[Any] | None, worker: str) -> Iterator[Seen]:
+    def _live(
+        self, state: str, queues: list[str], cursor: list[Any] | None, worker: str, broken: Broken | None
+    ) -> Iterator[Seen]:
         """Go through the queues one after another, and through the streams of each as workers take from them.
 
         In a cluster each of its parts is a queue of its own.
@@ -174,13 +201,16 @@ class Tasks:
                     continue
                 after, begun = (None, True) if begun else (at, True)
                 if state == "scheduled":
-                    found = self._scheduled(part, after)
+                    found = self._scheduled(part, after, broken)
                 elif state == "running":
                     found = self._running(part, letter, after, worker)
                 else:
                     found = self._waiting(part, letter, after)
-                for place, size, task in found:
-                    yield [name, letter, place], size, task
+                key = part.keys.streams.get(letter, part.keys.scheduled)
+                what = "scheduled" if state == "scheduled" else "waiting"
+                with leaving_out(part.keys.name, key, what, broken):
+                    for place, size, task in found:
+                        yield [name, letter, place], size, task
 
     def _waiting(self, part: Part, letter: str, after: str | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
         keys, link = part.keys, part.link
@@ -214,7 +244,9 @@ class Tasks:
             if len(rows) < CHUNK:
                 return
 
-    def _scheduled(self, part: Part, after: list[Any] | None) -> Iterator[tuple[Any, int, KnownTask | None]]:
+    def _scheduled(
+        self, part: Part, after: list[Any] | None, broken: Broken | None
+    ) -> Iterator[tuple[Any, int, KnownTask | None]]:
         """Go through what is due later: after a time, so many of that time, and the id of the last of them."""
         keys, link = part.keys, part.link
         score, skip, last = after or ("-inf", 0, "")
@@ -223,8 +255,11 @@ class Tasks:
             ids, dues = rows[::2], rows[1::2]
             if not ids:
                 return
-            asked = [("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)]
-            payloads, places = all_checked(link.commands(asked))
+            replies = link.commands([("HMGET", keys.tasks, *ids), ("HMGET", keys.index, *ids)])
+            payloads, places = (
+                checked(unless_broken(reply, [None] * len(ids), keys.name, key, "scheduled", broken))
+                for reply, key in zip(replies, (keys.tasks, keys.index), strict=True)
+            )
             for task_id, due, payload, place in zip(ids, dues, payloads, places, strict=True):
                 score, skip = (due.decode(), 1) if due.decode() != score else (score, skip + 1)
                 last = _carried(task_id)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from buraq.backend import Part
 from buraq.deadletters import DeadLetter
-from buraq.replies import all_checked
+from buraq.replies import Broken, checked, unless_broken
 
 
 class Bound(NamedTuple):
@@ -17,11 +17,12 @@ class Bound(NamedTuple):
     letters: int
 
     @classmethod
-    def of(cls, part: Part) -> Bound | None:
+    def of(cls, part: Part, broken: Broken | None = None) -> Bound | None:
         """Return how far a part goes now; None where it has no dead letters. What dies later is beyond it."""
+        keys = part.keys
         # A whole letter for its id: what else knows the newest one's, XINFO STREAM, reads two of them.
-        asked = [("XREVRANGE", part.keys.dlq, "+", "-", "COUNT", 1), ("XLEN", part.keys.dlq)]
-        newest, length = all_checked(part.link.commands(asked))
+        replies = part.link.commands([("XREVRANGE", keys.dlq, "+", "-", "COUNT", 1), ("XLEN", keys.dlq)])
+        newest, length = (checked(unless_broken(reply, [], keys.name, keys.dlq, "dead", broken)) for reply in replies)
         return cls(newest[0][0].decode(), int(length)) if newest else None
 
     def within(self, other: Bound) -> Bound:

@@ -12,6 +12,7 @@ import ujson
 from buraq.backend import Backend, Shard
 from buraq.broker import BATCH_BYTES, REPLAY_BATCH, Replayable
 from buraq.keys import is_entry
+from buraq.replies import Broken, checked, leaving_out, unless_broken
 from buraq.task import ATTEMPTS, DEATHS, PAYLOAD, Task, Undecodable, decode, recode, whole_number
 
 PAGE = 250
@@ -58,7 +59,8 @@ class Replayed(NamedTuple):
 class ShardLetters:
     """The dead letters of one queue on one shard: on one server those are all.
 
-    Raises one of `connection.Unreachable` when the server is away, and what it answers where it refuses.
+    Raises one of `connection.Unreachable` when the server is away, and what it answers where it refuses. What takes
+    `broken` adds to that the keys that hold another type of value, and takes them for empty.
     """
 
     def __init__(self, shard: Shard, queue: str) -> None:
@@ -66,7 +68,13 @@ class ShardLetters:
         self._link = shard.server.shared
 
     def __len__(self) -> int:
-        return int(self._link.command("XLEN", self._broker.keys.dlq))
+        return self.count()
+
+    def count(self, broken: Broken | None = None) -> int:
+        """Return how many there are."""
+        keys = self._broker.keys
+        [length] = self._link.commands([("XLEN", keys.dlq)])
+        return int(checked(unless_broken(length, 0, keys.name, keys.dlq, "dead", broken)))
 
     def page(self, after: str = "-", limit: int = PAGE, until: str = "+") -> list[DeadLetter]:
         """Return at most `limit` dead letters after the entry id `after`, oldest first."""
@@ -74,29 +82,36 @@ class ShardLetters:
         rows = self._link.command("XRANGE", self._broker.keys.dlq, start, until, "COUNT", limit)
         return [of_entry(entry, fields) for entry, fields in rows]
 
-    def all(self) -> Iterator[DeadLetter]:
+    def all(self, broken: Broken | None = None) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
-        last = self._link.command("XREVRANGE", self._broker.keys.dlq, "+", "-", "COUNT", 1)
-        if not last:
-            return
-        after, until = "-", last[0][0].decode()
-        while page := self.page(after, until=until):
-            yield from page
-            after = page[-1].entry
+        keys = self._broker.keys
+        with leaving_out(keys.name, keys.dlq, "dead", broken):
+            last = self._link.command("XREVRANGE", keys.dlq, "+", "-", "COUNT", 1)
+            after, until = "-", last[0][0].decode() if last else ""
+            while until and (page := self.page(after, until=until)):
+                yield from page
+                after = page[-1].entry
 
-    def at(self, entry: str) -> DeadLetter | None:
+    def at(self, entry: str, broken: Broken | None = None) -> DeadLetter | None:
         """Return the dead letter with an entry id; None for what is no entry id, too."""
-        rows = self._link.command("XRANGE", self._broker.keys.dlq, entry, entry) if is_entry(entry) else []
+        keys = self._broker.keys
+        rows: list[tuple[bytes, list[bytes]]] = []
+        with leaving_out(keys.name, keys.dlq, "dead", broken):
+            rows = self._link.command("XRANGE", keys.dlq, entry, entry) if is_entry(entry) else []
         return of_entry(*rows[0]) if rows else None
 
-    def of_task(self, task_id: str) -> DeadLetter | None:
+    def of_task(self, task_id: str, broken: Broken | None = None) -> DeadLetter | None:
         """Return the dead letter of a task."""
-        place = self._link.command("HGET", self._broker.keys.index, task_id)
-        return self.at(place[1:].decode(errors="replace")) if place and place.startswith(b"d") else None
+        keys, place = self._broker.keys, b""
+        with leaving_out(keys.name, keys.index, "dead", broken):
+            place = self._link.command("HGET", keys.index, task_id) or b""
+        return self.at(place[1:].decode(errors="replace"), broken) if place.startswith(b"d") else None
 
-    def groups(self) -> list[Counted]:
+    def groups(self, broken: Broken | None = None) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most."""
-        rows = self._link.command("HGETALL", self._broker.keys.groups)
+        keys = self._broker.keys
+        [found] = self._link.commands([("HGETALL", keys.groups)])
+        rows = checked(unless_broken(found, [], keys.name, keys.groups, "groups", broken))
         said = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
         return [_counted(name, said) for name in said if ":" not in name]
 
@@ -171,7 +186,7 @@ class DeadLetters:
     """The dead letters of one queue, in a cluster those of all shards: there an entry is `<shard>/<entry id>`.
 
     Raises one of `connection.Unreachable` when the server, or a part of it, is away, and what it answers where it
-    refuses.
+    refuses. What takes `broken` adds to that the keys that hold another type of value, and takes them for empty.
     """
 
     def __init__(self, backend: Backend, queue: str) -> None:
@@ -179,38 +194,42 @@ class DeadLetters:
         self._several = len(self._shards) > 1
 
     def __len__(self) -> int:
-        return sum(len(shard) for shard in self._shards)
+        return self.count()
 
-    def all(self) -> Iterator[DeadLetter]:
+    def count(self, broken: Broken | None = None) -> int:
+        """Return how many there are."""
+        return sum(shard.count(broken) for shard in self._shards)
+
+    def all(self, broken: Broken | None = None) -> Iterator[DeadLetter]:
         """Go through the dead letters that there are now, oldest first. Those that die meanwhile are left out."""
-        parts = [self._marked(number, shard.all()) for number, shard in enumerate(self._shards)]
+        parts = [self._marked(number, shard.all(broken)) for number, shard in enumerate(self._shards)]
         return merge(*parts, key=lambda letter: letter.died_at_ms) if self._several else parts[0]
 
-    def at(self, entry: str) -> DeadLetter | None:
+    def at(self, entry: str, broken: Broken | None = None) -> DeadLetter | None:
         """Return the dead letter with an entry."""
         if not self._several:
-            return self._shards[0].at(entry)
+            return self._shards[0].at(entry, broken)
         number, _, own = entry.partition("/")
         if number not in map(str, range(len(self._shards))):
             return None
-        found = self._shards[int(number)].at(own)
+        found = self._shards[int(number)].at(own, broken)
         return replace(found, entry=entry) if found is not None else None
 
-    def groups(self) -> list[Counted]:
+    def groups(self, broken: Broken | None = None) -> list[Counted]:
         """Return the groups as the scripts have counted them: a thousand at most of each shard."""
         found: dict[str, Counted] = {}
         for shard in self._shards:
-            for group in shard.groups():
+            for group in shard.groups(broken):
                 found[group.id] = _merged(found[group.id], group) if group.id in found else group
         return list(found.values())
 
-    def get(self, entry_or_id: str) -> DeadLetter | None:
+    def get(self, entry_or_id: str, broken: Broken | None = None) -> DeadLetter | None:
         """Return one dead letter, by its task's id or its entry."""
         for number, shard in enumerate(self._shards):
-            found = shard.of_task(entry_or_id)
+            found = shard.of_task(entry_or_id, broken)
             if found is not None:
                 return next(self._marked(number, (found,)))
-        return self.at(entry_or_id)
+        return self.at(entry_or_id, broken)
 
     def replay(self, letters: list[DeadLetter]) -> Replayed:
         """Put dead letters back into their streams with no retries used. Each batch is atomic.

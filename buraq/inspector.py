@@ -44,10 +44,17 @@ class Inspector:
     def _likely_first(self, task_id: str) -> list[ShardInspector]:
         return [self._shards[shard.number] for shard in self._backend.likely_first(task_id)]
 
-    def queues(self) -> list[str]:
-        """Return the names of the queues that exist, the default one first."""
-        others = {name for shard in self._shards for name in shard.queues()} - {DEFAULT_QUEUE}
-        return [DEFAULT_QUEUE, *sorted(others)]
+    def queues(self, broken: Broken | None = None) -> list[str]:
+        """Return the names of the queues that exist, the default one first.
+
+        Where the key with their names was overwritten, and `broken` is there to note it in: of those that the worker
+        processes of the default queue say that they read.
+        """
+        found = {name for shard in self._shards for name in shard.queues(broken)}
+        if broken and "queues" in broken.get(DEFAULT_QUEUE, {}).values():
+            processes = [one for shard in self._shards for one in shard.workers([DEFAULT_QUEUE], broken)]
+            found.update(name for one in processes for name in one.facts.get("queues", "").split(",") if name)
+        return [DEFAULT_QUEUE, *sorted(found - {DEFAULT_QUEUE})]
 
     def counts(self, queue: str, broken: Broken | None = None) -> QueueCounts:
         """Return how many tasks of a queue are where, in two round trips to each shard whatever their number."""
@@ -91,7 +98,7 @@ class Inspector:
 
     def workers(self, broken: Broken | None = None) -> list[WorkerProcess]:
         """Return the worker processes of all queues, the lost ones of the last minutes too."""
-        queues = self.queues()
+        queues = self.queues(broken)
         found: dict[str, WorkerProcess] = {}
         for shard in self._shards:
             for process in shard.workers(queues, broken):

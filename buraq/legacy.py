@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from buraq.backend import Backend, Part
 from buraq.keys import HIGH, LOW, NORMAL
-from buraq.replies import group_of
+from buraq.replies import Broken, group_of, unless_broken
 
 _PAGE = 500
 
@@ -22,17 +22,20 @@ class Leftovers:
     def __init__(self, backend: Backend, queue: str) -> None:
         self._parts = [_Part(part, backend.config.group_name) for part in backend.parts([queue]).values()]
 
-    def count(self) -> dict[str, int]:
-        """Return how many there are, by stream; streams without any, or where it cannot be told, are left out."""
-        return {stream: left for part in self._parts for stream, left in part.count().items()}
+    def count(self, broken: Broken | None = None) -> dict[str, int]:
+        """Return how many there are, by stream; streams without any, or where it cannot be told, are left out.
 
-    def delete(self) -> int:
+        What holds another type of value is added to `broken`; without that it is an error.
+        """
+        return {stream: left for part in self._parts for stream, left in part.count(broken).items()}
+
+    def delete(self, broken: Broken | None = None) -> int:
         """Delete them. Returns how many.
 
         Safe beside running workers: what the group has delivered and is not pending was acked, and is never delivered
         again.
         """
-        return sum(part.delete() for part in self._parts)
+        return sum(part.delete(broken) for part in self._parts)
 
 
 class _Part:
@@ -41,22 +44,23 @@ class _Part:
     def __init__(self, part: Part, group: str) -> None:
         self._link = part.link
         self._group = group
+        self._queue = part.keys.name
         self._streams = [part.keys.streams[letter] for letter in (HIGH, NORMAL, LOW)]
 
-    def count(self) -> dict[str, int]:
+    def count(self, broken: Broken | None) -> dict[str, int]:
         found = {}
         for stream in self._streams:
             length, groups = self._link.commands([("XLEN", stream), ("XINFO", "GROUPS", stream)])
-            group = group_of(groups, self._group)
+            group = group_of(unless_broken(groups, [], self._queue, stream, "waiting", broken), self._group)
             if isinstance(length, int) and isinstance(group.get(b"lag"), int):
                 left = length - int(group[b"pending"]) - group[b"lag"]
                 if left > 0:
                     found[stream] = left
         return found
 
-    def delete(self) -> int:
+    def delete(self, broken: Broken | None) -> int:
         deleted = 0
-        for stream in self.count():
+        for stream in self.count(broken):
             for acked in self._acked(stream):
                 deleted += self._link.command("XDEL", stream, *acked)
         return deleted

@@ -46,19 +46,23 @@ Streams = Mapping[str, tuple[SharedLink, str]]  # by the names of the parts that
 
 
 def newest_first(
-    streams: Streams, after: Place | None = None, first: int = CHUNK, broken: Broken | None = None
+    streams: Streams,
+    after: Place | None = None,
+    first: int = CHUNK,
+    broken: Broken | None = None,
+    what: str = "dead",
 ) -> Iterator[Entry]:
     """Go through streams from the newest entry on, or from the one that follows `after`.
 
     `first` is how many entries are wanted most likely; no more are read at first. What is no stream is added to
-    `broken`, and is empty then; without that it is an error.
+    `broken`, as what would say `what`, and is empty then; without that it is an error.
     """
     ends = {part: _below(part, after) for part in streams}
     heads: dict[str, list[Entry]] = {part: [] for part in streams}
     count = max(1, min(CHUNK, -(-first // max(1, len(streams)))))
     while heads:
         empty = [part for part, entries in heads.items() if not entries]
-        for part, found in _read(streams, ends, empty, count, broken):
+        for part, found in _read(streams, ends, empty, count, broken, what):
             if found:
                 heads[part] = found[::-1]
                 ends[part] = f"({found[-1].place.entry}"
@@ -81,7 +85,7 @@ def _below(part: str, after: Place | None) -> str:
 
 
 def _read(
-    streams: Streams, ends: Mapping[str, str], parts: list[str], count: int, broken: Broken | None
+    streams: Streams, ends: Mapping[str, str], parts: list[str], count: int, broken: Broken | None, what: str
 ) -> Iterator[tuple[str, list[Entry]]]:
     """Yield what comes next of some parts; those on one connection are asked together."""
     together: dict[SharedLink, list[str]] = {}
@@ -91,7 +95,7 @@ def _read(
         asked = [("XREVRANGE", streams[part][1], ends[part], "-", "COUNT", count) for part in names]
         for part, reply in zip(names, link.commands(asked), strict=True):
             queue = Place(part, "").queue
-            rows = checked(unless_broken(reply, [], queue, streams[part][1], "dead", broken))
+            rows = checked(unless_broken(reply, [], queue, streams[part][1], what, broken))
             yield part, [_entry(part, *row) for row in rows]
 
 

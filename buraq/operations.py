@@ -19,7 +19,7 @@ from buraq.backend import Backend
 from buraq.chosen import Bound, Filter
 from buraq.connection import Unreachable
 from buraq.deadletters import DeadLetter, DeadLetters, ShardLetters
-from buraq.replies import all_checked, unix_ms
+from buraq.replies import Broken, all_checked, unix_ms
 
 _log = logging.getLogger(__name__)
 
@@ -87,20 +87,26 @@ class Operations:
         ids: Sequence[tuple[str, str]],
         address: str = "",
         counted: Mapping[str, Bound] | None = None,
+        broken: Broken | None = None,
     ) -> Operation:
         """Begin an operation for the dead letters that are there now and fit, or for those named: queue and entry.
 
         Of those that fit it takes those alone that were `counted`, by part of a queue, where that is said: whoever
         confirmed a number has not seen what died since. It is noted first: where that fails nothing has been done.
+        Dead letters that something else has overwritten are left out, added to `broken`, and named in the operation's
+        error; without `broken` they are an error here.
         """
         operation = Operation(secrets.token_hex(6), kind, by, address, filter=filter, ids=[list(one) for one in ids])
         if filter is not None:
             for name, part in self._backend.parts(queues).items():
-                there = Bound.of(part) if counted is None or name in counted else None
+                there = Bound.of(part, broken) if counted is None or name in counted else None
                 if there is not None:
                     bound = there if counted is None else there.within(counted[name])
                     operation.until[name] = bound.entry
                     operation.total += bound.letters
+            if broken:
+                keys = ", ".join(sorted(key for keys in broken.values() for key in keys))
+                operation.error = f"done without what is in {keys}: something else has overwritten that"
         else:
             operation.total = len(ids)
         operation.started_ms = operation.updated_ms = self._now_ms()
@@ -154,7 +160,7 @@ class Operations:
             operation = self.get(operation_id)
             while operation is not None and operation.state == "running" and self._mine(operation_id):
                 if not self.step(operation):
-                    self._finish(operation, "done")
+                    self._finish(operation, "done", operation.error)
                     break
                 operation = self.get(operation_id)
             if operation is not None and operation.state == "stopped":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from buraq.permissions import is_wrong_type
 
-# queue -> key -> what it would say ("waiting", "scheduled", "dead", "rates", "workers", "types", "paused"): keys that
-# hold another type of value than ours. Somebody has overwritten them.
+# queue -> key -> what it would say ("waiting", "scheduled", "dead", "groups", "past", "rates", "workers", "types",
+# "paused", "queues"): keys that hold another type of value than ours. Somebody has overwritten them.
 Broken = dict[str, dict[str, str]]
 
 
@@ -24,6 +28,30 @@ def unless_broken(reply: Any, empty: Any, queue: str, key: str, what: str, broke
         return reply
     broken.setdefault(queue, {})[key] = what
     return empty
+
+
+@contextmanager
+def leaving_out(queue: str, key: str, what: str, broken: Broken | None) -> Iterator[None]:
+    """Do without a key that holds another type of value: it is noted in `broken`. Without that it is an error."""
+    try:
+        yield
+    except ResponseError as error:
+        if broken is None or not is_wrong_type(error):
+            raise
+        broken.setdefault(queue, {})[key] = what
+
+
+def put_off(replies: Iterable[Any], errors: list[ResponseError]) -> list[Any]:
+    """Return replies, None for each about a key that holds another type of value: that error is added to `errors`.
+
+    Raises any other error reply.
+    """
+    found = []
+    for reply in replies:
+        if is_wrong_type(reply):
+            errors.append(reply)
+        found.append(None if is_wrong_type(reply) else checked(reply))
+    return found
 
 
 def all_checked(replies: list[Any]) -> list[Any]:

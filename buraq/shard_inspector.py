@@ -75,9 +75,14 @@ class ShardInspector:
         """Return the replies to commands none of which may be refused."""
         return all_checked(self._link.commands(commands)) if commands else []
 
-    def queues(self) -> list[str]:
-        """Return the names of the queues that exist, the default one first."""
-        names = self._link.command("SMEMBERS", self._shard.names.queues)
+    def queues(self, broken: Broken | None = None) -> list[str]:
+        """Return the names of the queues that exist, the default one first.
+
+        A key that holds another type of value is added to `broken`, as belonging to the default queue.
+        """
+        key = self._shard.names.queues
+        [names] = self._link.commands([("SMEMBERS", key)])
+        names = checked(unless_broken(names, [], DEFAULT_QUEUE, key, "queues", broken))
         others = {name.decode() for name in names} - {DEFAULT_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 

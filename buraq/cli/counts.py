@@ -11,7 +11,7 @@ from buraq.backend import Backend
 from buraq.cli.failures import Away
 from buraq.config import Config
 from buraq.events import Inbox
-from buraq.inspector import Inspector
+from buraq.inspector import Broken, Inspector
 from buraq.sharded_events import feed_of
 
 
@@ -32,7 +32,8 @@ class Counts:
         seen = self._seen
         past = f"completed {seen['Completed']}  failed {seen['Failed']}  dead {seen['DLQ']}"
         try:
-            queues = [self._inspector.counts(name) for name in self._inspector.queues()]
+            broken: Broken = {}  # what cannot be read is not counted
+            queues = [self._inspector.counts(name, broken) for name in self._inspector.queues(broken)]
         except Away:
             return f"{past}  (Redis does not answer)"
         running, waiting = sum(q.running for q in queues), sum(q.waiting for q in queues)

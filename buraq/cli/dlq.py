@@ -4,120 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import wraps
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from buraq.backend import Backend
 from buraq.cli.failures import FAILED, NOT_FOUND, USAGE, Failure
 from buraq.cli.options import QUEUE, json_option
-from buraq.cli.output import counted, moment, print_json, print_table
+from buraq.cli.output import counted, moment, print_json, print_table, say_broken
+from buraq.cli.selection import Found, Selection, choosing, selecting
 from buraq.cli.session import Session
 from buraq.deadletters import PAGE, DeadLetter, DeadLetters, Replayed
-from buraq.inspector import Inspector
 from buraq.log import harmless
-
-Found = tuple[str, DeadLetter]  # a dead letter, and the queue whose it is
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which dead letters a command is about. `queue` None means those of all queues, `limit` None all of them."""
-
-    queue: str | None
-    type: str | None
-    reason: str | None
-    limit: int | None
-
-    @property
-    def narrow(self) -> bool:
-        """Whether it leaves out any."""
-        return any(value is not None for value in (self.queue, self.type, self.reason, self.limit))
-
-    def queues(self, backend: Backend) -> list[str]:
-        """Return the queues to look in."""
-        return [self.queue] if self.queue else Inspector(backend).queues()
-
-    def find(self, backend: Backend) -> Iterator[Found]:
-        """Go through the dead letters that are meant, oldest first in each queue."""
-        found = (
-            (queue, letter)
-            for queue in self.queues(backend)
-            for letter in DeadLetters(backend, queue).all()
-            if (self.type is None or (letter.task is not None and letter.task.type == self.type))
-            and (self.reason is None or letter.reason == self.reason)
-        )
-        return islice(found, self.limit)
-
-    def count(self, backend: Backend) -> int:
-        """Return how many there are."""
-        if self.type is None and self.reason is None:
-            there = sum(len(DeadLetters(backend, queue)) for queue in self.queues(backend))
-            return there if self.limit is None else min(there, self.limit)
-        return sum(1 for _ in self.find(backend))
-
-    def get(self, backend: Backend, ids: tuple[str, ...]) -> tuple[list[Found], list[str]]:
-        """Return the dead letters of these task or entry ids, and the ids that none has."""
-        found: list[Found] = []
-        missing: list[str] = []
-        for one in ids:
-            looked = ((queue, DeadLetters(backend, queue).get(one)) for queue in self.queues(backend))
-            here = [(queue, letter) for queue, letter in looked if letter is not None]
-            found += here
-            if not here:
-                missing.append(one)
-        return found, missing
-
-
-def selecting(limit: int | None) -> Callable[[Any], Any]:
-    """Add the options that select dead letters, with a limit to begin with; the command gets them as `selection`."""
-    options = (
-        click.option("--queue", type=QUEUE, metavar="NAME", help="Those of one queue.  [default: all]"),
-        click.option("--type", "type_", metavar="TYPE", help="Those of one task type."),
-        click.option("--reason", metavar="WORD", help="Those that died of exhausted, rejected, undecodable, …"),
-        click.option(
-            "--limit",
-            type=click.IntRange(1),
-            default=limit,
-            show_default=limit is not None,
-            metavar="N",
-            help="At most so many, the oldest first.",
-        ),
-    )
-
-    def add(command: Any) -> Any:
-        @wraps(command)
-        def selected(
-            *args: Any, queue: str | None, type_: str | None, reason: str | None, limit: int | None, **others: Any
-        ) -> Any:
-            return command(*args, selection=Selection(queue, type_, reason, limit), **others)
-
-        for option in reversed(options):
-            selected = option(selected)
-        return selected
-
-    return add
-
-
-def choosing(yes: str) -> Callable[[Any], Any]:
-    """Add what says which dead letters are to be changed, by ids or by --all; `yes` is the help of --yes."""
-
-    def add(command: Any) -> Any:
-        for option in (
-            json_option,
-            click.option("-y", "--yes", is_flag=True, help=yes),
-            selecting(None),
-            click.option("--all", "everything", is_flag=True, help="All that the other options select."),
-            click.argument("ids", nargs=-1, metavar="[ID...]"),
-        ):
-            command = option(command)
-        return command
-
-    return add
 
 
 @click.group()
@@ -148,10 +47,16 @@ def list_(session: Session, selection: Selection, as_json: bool) -> None:
     more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json([_as_json(*one) for one in found])
-        return
-    if not found:
+    elif not found:
         click.echo("No dead letters.")
-        return
+    else:
+        _print(found)
+        if more:
+            click.echo(f"\nThere are more: --limit {limit * 10} shows up to so many.")
+    _refuse_missing([], selection)
+
+
+def _print(found: list[Found]) -> None:
     print_table(
         ("ID", "TYPE", "QUEUE", "REASON", "DIED", "ERROR"),
         [
@@ -166,8 +71,6 @@ def list_(session: Session, selection: Selection, as_json: bool) -> None:
             for name, letter in found
         ],
     )
-    if more:
-        click.echo(f"\nThere are more: --limit {limit * 10} shows up to so many.")
 
 
 @dlq.command()
@@ -177,14 +80,15 @@ def list_(session: Session, selection: Selection, as_json: bool) -> None:
 @click.pass_obj
 def show(session: Session, ids: tuple[str, ...], queue: str | None, as_json: bool) -> None:
     """Show all that is known of dead letters. ID is a task's id, or an entry's."""
+    selection = Selection(queue, None, None, None)
     with session.queue() as app:
-        found, missing = Selection(queue, None, None, None).get(app.backend, ids)
+        found, missing = selection.get(app.backend, ids)
     if as_json:
         print_json([_as_json(*one) for one in found])
     else:
         for number, (name, letter) in enumerate(found):
             click.echo(("\n" if number else "") + _in_full(name, letter))
-    _refuse_missing(missing)
+    _refuse_missing(missing, selection)
 
 
 @dlq.command()
@@ -218,7 +122,7 @@ def replay(
             click.echo(f"{done.unreadable:,} cannot be read and stay: buraq dlq list --reason undecodable", err=True)
         if done.owned:
             click.echo(f"{done.owned:,} stay: another task has their idempotency key now", err=True)
-    _refuse_missing(missing)
+    _refuse_missing(missing, selection)
     if ids and (done.unreadable or done.owned):
         ctx.exit(FAILED)
 
@@ -249,7 +153,7 @@ def purge(
         print_json({"purged": deleted, "missing": missing})
     else:
         click.echo(f"Deleted {counted(deleted, 'dead letter')}.")
-    _refuse_missing(missing)
+    _refuse_missing(missing, selection)
 
 
 def _refuse_unclear(ctx: click.Context, ids: tuple[str, ...], everything: bool, selection: Selection) -> None:
@@ -261,10 +165,16 @@ def _refuse_unclear(ctx: click.Context, ids: tuple[str, ...], everything: bool, 
         raise click.UsageError("--type, --reason and --limit narrow --all, and ids need no narrowing", ctx)
 
 
-def _refuse_missing(missing: list[str]) -> None:
+def _refuse_missing(missing: list[str], selection: Selection) -> None:
+    """End with what is missing, and what could not be looked at: then nothing is said not to be there."""
+    names, broken = ", ".join(missing), selection.broken
+    say_broken(broken)
+    if missing and broken:
+        raise Failure(f"not among the dead letters that can be read: {names}", FAILED)
     if missing:
-        names = ", ".join(missing)
         raise Failure(f"not among the dead letters: {names}. `buraq dlq list` shows those that are", NOT_FOUND)
+    if broken:
+        click.get_current_context().exit(FAILED)
 
 
 def _can_ask() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from buraq.inspector import REMEDY, Broken
 from buraq.log import harmless
 
 NOTHING = "-"
@@ -70,3 +71,9 @@ def moment(unix_ms: int) -> str:
 def counted(number: int, what: str) -> str:
     """Return `1 dead letter`, `12,000 dead letters`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def say_broken(broken: Broken) -> None:
+    """Name the keys that could not be read, where they do not disturb who reads the JSON."""
+    for key in sorted(key for keys in broken.values() for key in keys):
+        click.echo(f"{harmless(key)} holds another type of value than Buraq's: {REMEDY}", err=True)

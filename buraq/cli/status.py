@@ -10,11 +10,10 @@ import click
 
 from buraq.backend import Backend
 from buraq.cli.options import json_option
-from buraq.cli.output import age, counted, moment, print_json, print_table
+from buraq.cli.output import age, counted, moment, print_json, print_table, say_broken
 from buraq.cli.session import Session
 from buraq.config import SETTINGS
-from buraq.inspector import REMEDY, Broken, Inspector, QueueCounts, WorkerProcess
-from buraq.log import harmless
+from buraq.inspector import Broken, Inspector, QueueCounts, WorkerProcess
 from buraq.target import load
 
 
@@ -33,7 +32,7 @@ def status(session: Session, as_json: bool) -> None:
         inspector = Inspector(app.backend)
         server = _server(app.backend)
         broken: Broken = {}
-        queues = [inspector.counts(name, broken) for name in inspector.queues()]
+        queues = [inspector.counts(name, broken) for name in inspector.queues(broken)]
         processes = inspector.workers(broken)
     if as_json:
         print_json(
@@ -54,7 +53,7 @@ def status(session: Session, as_json: bool) -> None:
     dead = sum(counts.dead for counts in queues)
     if dead:
         click.echo(f"\n{counted(dead, 'dead letter')}: buraq dlq list")
-    _say_broken(broken)
+    say_broken(broken)
 
 
 @click.command()
@@ -69,7 +68,7 @@ def workers(session: Session, as_json: bool) -> None:
         print_json([_facts(process) for process in processes])
     else:
         _print_workers(processes)
-    _say_broken(broken)
+    say_broken(broken)
 
 
 @click.command()
@@ -108,12 +107,6 @@ def _row(q: QueueCounts, unread: set[str]) -> tuple[object, ...]:
 
 def _broken_of(broken: Broken, queue: str) -> dict[str, list[str]]:
     return {"broken": sorted(broken[queue])} if queue in broken else {}
-
-
-def _say_broken(broken: Broken) -> None:
-    """Name the keys that could not be read, where they do not disturb who reads the JSON."""
-    for key in sorted(key for keys in broken.values() for key in keys):
-        click.echo(f"{harmless(key)} holds another type of value than Buraq's: {REMEDY}", err=True)
 
 
 def _print_workers(processes: list[WorkerProcess]) -> None:

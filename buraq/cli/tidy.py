@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from buraq.cli.failures import USAGE, Failure
+from buraq.cli.failures import FAILED, USAGE, Failure
 from buraq.cli.options import json_option
-from buraq.cli.output import counted, print_json
+from buraq.cli.output import counted, print_json, say_broken
 from buraq.cli.session import Session
-from buraq.inspector import Inspector
+from buraq.inspector import Broken, Inspector
 from buraq.legacy import Leftovers
 
 
@@ -30,14 +30,18 @@ def tidy(session: Session, yes: bool, as_json: bool) -> None:
       buraq tidy --yes
     """
     with session.queue() as app:
-        found = {queue: Leftovers(app.backend, queue) for queue in Inspector(app.backend).queues()}
-        total = sum(sum(leftovers.count().values()) for leftovers in found.values())
+        broken: Broken = {}
+        found = {queue: Leftovers(app.backend, queue) for queue in Inspector(app.backend).queues(broken)}
+        total = sum(sum(leftovers.count(broken).values()) for leftovers in found.values())
         if total and not yes:
             if not sys.stdin.isatty():
                 raise Failure(f"it would delete {counted(total, 'leftover')}: add --yes", USAGE)
             click.confirm(f"Delete {counted(total, 'leftover')} for good?", abort=True)
-        deleted = sum(leftovers.delete() for leftovers in found.values()) if total else 0
+        deleted = sum(leftovers.delete(broken) for leftovers in found.values()) if total else 0
     if as_json:
         print_json({"deleted": deleted})
     else:
         click.echo(f"Deleted {counted(deleted, 'leftover')}.")
+    say_broken(broken)
+    if broken:
+        click.get_current_context().exit(FAILED)

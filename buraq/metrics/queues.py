@@ -67,7 +67,7 @@ class QueueCollector:
         age = Family("buraq_queue_oldest_task_age_seconds", "Age of what waits longest in a queue.", labels=["queue"])
         workers = Family("buraq_workers", "Worker processes whose lease holds.")
         broken: Broken = {}
-        for queue in self._inspector.queues():
+        for queue in self._inspector.queues(broken):
             counts = self._inspector.counts(queue, broken)
             unread = set(broken.get(queue, {}).values())  # left out: a 0 would say that there are none
             for state in ("waiting", "running", "scheduled", "dead"):

@@ -43,6 +43,7 @@ class GroupArbiter(Arbiter):
         self._handover = Handover()
         self._ending = False
         self.killed = False  # workers had to be killed in the end
+        self.gave_up = False  # a burst has left something that the server refuses
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop and exit; without a last word when all has been said."""
@@ -82,6 +83,7 @@ class GroupArbiter(Arbiter):
             lived = time.monotonic() - self._born.pop(pid, 0.0)
             if self._burst and before[pid].finished():
                 self.num_workers -= 1
+                self.gave_up = self.gave_up or before[pid].gave_up
             elif before[pid].relieved:
                 continue
             elif lived < _QUICK_DEATH:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ROWS = 256
-ACTIVE, STOPPING, DONE = 1, 2, 3
+ACTIVE, STOPPING, DONE, GAVE_UP = 1, 2, 3, 4
 SUCCESSOR_MADE, RELIEVED = 1, 2
 
 
@@ -60,8 +60,13 @@ class State:
 
     @property
     def done(self) -> bool:
-        """Whether it has worked off its burst."""
-        return self.state == DONE
+        """Whether its burst is over."""
+        return self.state >= DONE
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its burst has left something that the server refuses."""
+        return self.state == GAVE_UP
 
 
 class Row:
@@ -109,9 +114,9 @@ class Row:
         """Note that this process is stopping: it is not ready any more, and not sick either."""
         self._write(LIFE, self._read(LIFE)[0], STOPPING)
 
-    def finish(self) -> None:
-        """Note that this process has worked off its burst; it need not be replaced."""
-        self._write(LIFE, self._read(LIFE)[0], DONE)
+    def finish(self, gave_up: bool = False) -> None:
+        """Note that this process has worked off its burst, or all that it could; it need not be replaced."""
+        self._write(LIFE, self._read(LIFE)[0], GAVE_UP if gave_up else DONE)
 
     def leave(self) -> None:
         """Note that this process has given up its lease: there is none to end when it is gone."""

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
 from buraq.keys import SUSPECTS
-from buraq.permissions import is_refused
+from buraq.permissions import is_refused, is_wrong_type
 from buraq.scripts import Argument
 from buraq.task import Delivery
 from buraq.worker.holdings import Company, Holdings
@@ -84,6 +84,7 @@ class Fetcher(Loop):
         self._broken = False
         self._reconciled = 0.0
         self._ready: set[str] = set()  # queues whose groups were made sure of
+        self.overwritten: set[str] = set()  # those of which something else has overwritten a stream
         self._left_out: dict[str, float] = {}  # queues that the server refuses, and when they are asked about again
 
     # -- one step
@@ -144,6 +145,7 @@ class Fetcher(Loop):
                 self._leave_out(name, reply)
                 return
         self._ready.add(name)
+        self.overwritten.discard(name)
         if self._left_out.pop(name, None) is not None:
             log.info("queue is fetched from again", extra={"queue": name})
             self._choose()
@@ -152,6 +154,8 @@ class Fetcher(Loop):
         """Fetch nothing from a queue one of whose streams the server refuses: all streams are read at once, and refused
         at once.
         """
+        if is_wrong_type(refused):
+            self.overwritten.add(queue)
         if queue not in self._left_out:
             remedy = "move away the key that is no stream, or grant what docs/security.md lists"
             log.error("queue left out", extra={"queue": queue, "error": str(refused), "remedy": remedy})

@@ -134,7 +134,7 @@ def worker_gone(group: Group, worker: Any) -> None:
     """Tidy up after a worker process that has ended; one that did not leave by itself loses its lease at once."""
     row = worker.row
     state = row.read()
-    worker.burst_done = state.done
+    worker.burst_done, worker.gave_up = state.done, state.gave_up
     worker.relieved = state.relief == RELIEVED
     row.clear()
     metrics.forget_process(worker.pid)
@@ -173,5 +173,6 @@ def run(options: GroupOptions) -> int:
         if os.getpid() != arbiter:  # a worker process, on its way out through here
             raise
         code = EXIT_CODES.get(end.code, 1)
-        return code or int(running.killed)  # workers that had to be killed did not stop cleanly
+        # Workers that had to be killed did not stop cleanly, and a burst that gave up is not done.
+        return code or int(running.killed or running.gave_up)
     return 0

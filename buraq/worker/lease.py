@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from buraq.broker import Broker
 from buraq.connection import Link, Server, Unreachable
+from buraq.permissions import is_wrong_type
 from buraq.replies import checked
 from buraq.scripts import Argument
 from buraq.worker.guard import Follower, Guard
@@ -57,6 +58,7 @@ class Lease:
         self.clock_ahead_ms = 0.0  # how far the server's clock is ahead of ours
         self.until = 0.0  # by our own clock; counted from before the last renewal was sent
         self.reachable = True
+        self.overwritten: frozenset[str] = frozenset()  # queues that a lease cannot be held on: their key is another's
         self.denied = ""  # what the user of the server may not, of what is to be done with the queues
         self._said_at = -_SAY_EVERY  # when it was last said why there is none
         self._facts = facts
@@ -76,7 +78,7 @@ class Lease:
 
     @property
     def complete(self) -> bool:
-        """Whether the last renewal was for all queues that there are now, but for those that it may not be held on."""
+        """Whether the last renewal was for all queues that there are now, but for those that it cannot be held on."""
         return self._asked_for == self.brokers
 
     def renew(self) -> bool:
@@ -95,8 +97,15 @@ class Lease:
                 return False
             sent = time.time()
             calls = [b.lease(self.name, int(self.ttl * 1000), facts) for b in brokers]
-            replies = [checked(reply) for reply in self._link.calls(calls)]
+            said = dict(zip(brokers, self._link.calls(calls), strict=True))
             back = time.time()
+            refused = {broker.keys.name: str(reply) for broker, reply in said.items() if is_wrong_type(reply)}
+            if len(refused) < len(said):  # the leases on the others are written, and hold
+                self.overwritten = frozenset(refused)
+                brokers = tuple(broker for broker in brokers if broker.keys.name not in refused)
+            for queue, error in refused.items():
+                self._say(logging.ERROR, "lease refused", {"queue": queue, "error": error})
+            replies = [checked(said[broker]) for broker in brokers]
         except Unreachable as error:
             self._say(logging.WARNING, "lease not renewed", {"error": str(error)}, at_once=self.reachable)
             self.reachable = False

@@ -39,6 +39,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.beat = time.monotonic()  # when the last step began, or got on
+        self.refused: ResponseError | None = None  # what the server refused in the last step
         self._stopping = Event()
         self._pause = FIRST_PAUSE
 
@@ -59,11 +60,14 @@ class Loop:
         try:
             self.step()
         except Unreachable as error:
+            self.refused = None
             self.trouble(error)
         except ResponseError as error:
+            self.refused = error
             # A script that is refused (no permission, wrong type, no memory) may pass when somebody has put it right.
             self.trouble(error)
         else:
+            self.refused = None
             self._pause = FIRST_PAUSE
             return True
         return False

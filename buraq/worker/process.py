@@ -23,11 +23,12 @@ from redis.exceptions import ResponseError
 from buraq.app import Buraq
 from buraq.connection import Unreachable
 from buraq.errors import ConfigError
-from buraq.inspector import Inspector
+from buraq.inspector import Broken, Inspector
 from buraq.metrics import TaskMetrics
 from buraq.target import TargetError, load
 from buraq.worker.banner import Banner
 from buraq.worker.board import RELIEVED
+from buraq.worker.burst import Burst
 from buraq.worker.facts import memory_bytes
 from buraq.worker.limits import Limits
 from buraq.worker.mock import MockProducer, register
@@ -64,14 +65,14 @@ class ConsumerWorker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.row = self.app.board.free_row()
-        self.burst_done = self.relieved = False  # set in the arbiter when the process has ended
+        self.burst_done = self.gave_up = self.relieved = False  # set in the arbiter when the process has ended
         self.hurry = False
         self._asked = Event()
         self._stop_at: float | None = None  # when it was told to stop
         self.broken = False
 
     def finished(self) -> bool:
-        """Whether this process has worked off its burst. Asked by the arbiter when it has ended."""
+        """Whether the burst of this process is over. Asked by the arbiter when it has ended."""
         return self.burst_done
 
     # -- signals: set flags, nothing else; they run inside the hub or inside a task
@@ -150,6 +151,7 @@ class ConsumerWorker(GeventWorker):
         self.row.claim(os.getpid(), worker.name)
         tend_garbage()
         limits = Limits(options.config, lambda: worker.worked)
+        burst = Burst(worker, options.config.shutdown_timeout)
         worker.start()
         place = self.row.read().place
         helpers: list[Any] = [gevent.spawn(Banner(worker, self.app).show, full=place == 0)]
@@ -158,10 +160,10 @@ class ConsumerWorker(GeventWorker):
         while self.alive:
             self.notify()
             self._asked.wait(0.05 if options.burst else 0.2 if limits.set else 1.0)
-            if worker.done or worker.denied or self._has_done_enough(worker, limits):
+            if burst.over() or worker.denied or self._has_done_enough(worker, limits):
                 self.alive = False
         denied = worker.denied
-        self._stop(worker, helpers)
+        self._stop(worker, burst, helpers)
         for server in servers:
             server.stop(timeout=0.2)
         if denied:
@@ -188,10 +190,12 @@ class ConsumerWorker(GeventWorker):
         told = self._stop_at is not None and time.monotonic() - self._stop_at > self.app.options.config.shutdown_timeout
         return self.hurry or self.broken or told
 
-    def _stop(self, worker: Worker, helpers: list[Any]) -> None:
-        done = worker.done and not self.row.read().relief  # else its successor goes on
+    def _stop(self, worker: Worker, burst: Burst, helpers: list[Any]) -> None:
+        done = (worker.done or burst.gave_up) and not self.row.read().relief  # else its successor goes on
         self.row.retire()
         gevent.killall(helpers, block=False)
+        if done and burst.gave_up:
+            burst.say()
         if not done:
             reached = {"reached": limit} if (limit := self.row.read().limit) else {}
             log.info("stopping", extra={"worker": worker.name, "running": worker.slots.busy, **reached})
@@ -199,7 +203,7 @@ class ConsumerWorker(GeventWorker):
         if worker.left:
             self.row.leave()
         if done:
-            self.row.finish()
+            self.row.finish(burst.gave_up)
             self._say_what_is_left()
         log.info("stopped", extra={"worker": worker.name, "handed_back": handed})
         # All is settled. What holds the process up from here on, as an atexit hook may, is shown and cut off.
@@ -212,7 +216,8 @@ class ConsumerWorker(GeventWorker):
         """A burst leaves what is due later; retries may be among that."""
         inspector = Inspector(self.queue.backend)
         with suppress(ResponseError, *Unreachable):
-            scheduled = sum(inspector.counts(queue).scheduled for queue in inspector.queues())
+            broken: Broken = {}  # of a queue that cannot be read nothing is known
+            scheduled = sum(inspector.counts(queue, broken).scheduled for queue in inspector.queues(broken))
             if scheduled:
                 log.warning("worked off; tasks that are due later stay scheduled", extra={"scheduled": scheduled})
 

@@ -39,6 +39,7 @@ class _Refused:
         self.pause = FIRST_PAUSE
         self.due = 0.0
         self.error: ResponseError | None = None  # that is still to be said
+        self.keys: list[str] = []  # that hold another type of value, as was said last
 
 
 class Refusals:
@@ -99,6 +100,19 @@ class Refusals:
             counted[queue] += len(lane.waiting)
         return frozenset(queue for queue, count in counted.items() if count >= MOST)
 
+    @property
+    def by_queue(self) -> Counter[str]:
+        """How many outcomes are refused, by queue, with those that are tried just now."""
+        counted: Counter[str] = Counter()
+        for (queue, _, _), lane in self._lanes.items():
+            counted[queue] += len(lane.waiting) + (lane.tried is not None)
+        return counted
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys that are the cause, as far as was said."""
+        return {key for lane in self._lanes.values() for key in lane.keys}
+
     def say(self, link: Link) -> None:
         """Log what was refused since the last time, now and then, with the keys that are the cause."""
         for (queue, _, kind), lane in self._lanes.items():
@@ -107,7 +121,7 @@ class Refusals:
                 continue
             told: dict[str, object] = {"queue": queue, "outcome": kind, "waiting": len(lane.waiting)}
             if is_wrong_type(error) and (keys := self._overwritten(lane, link)):
-                told["broken_keys"] = ",".join(keys)
+                told["broken_keys"], lane.keys = ",".join(keys), keys
             remedy = "the tasks stay pending and are settled when the server takes it: move away a key that is not ours"
             _rare.error("outcomes refused", key=(queue, kind), extra={**told, "error": str(error), "remedy": remedy})
 

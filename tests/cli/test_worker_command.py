@@ -1,5 +1,6 @@
 """`buraq worker` runs what it was pointed at, drains when told to, and starts again on a change."""
 
+import json
 import re
 import signal
 import subprocess
@@ -82,6 +83,24 @@ def test_a_burst_works_off_what_there_is_and_exits_0(run: Callable[..., Done], t
 
     assert done.code == 0, done.err
     assert sorted(noted(redis)) == ["t0", "t1", "t2"]
+
+
+def test_a_burst_whose_rest_is_refused_by_the_server_names_it_and_exits_1(
+    run: Callable[..., Done], module: Callable[..., Path], redis: Redis
+) -> None:
+    module(
+        "refused",
+        "from buraq import Buraq, Reject\nqueue = Buraq()\n\n@queue.task\ndef no():\n    raise Reject('no')\n",
+    )
+    run("enqueue", "no", "--queue", "mail")
+    redis.set("buraq_tasks:mail_dlq", "somebody's")
+
+    done = run("worker", "refused", "--burst", "--processes", "2", SHUTDOWN_TIMEOUT="1s")
+
+    assert done.code == 1
+    [line] = [line for line in map(json.loads, done.err.splitlines()) if line["event"].startswith("burst ends without")]
+    assert (line["outcomes"], line["broken_keys"]) == ("mail:1", "buraq_tasks:mail_dlq")
+    assert redis.xlen("buraq_tasks:mail_front") == 1, "the next worker runs it again"
 
 
 def test_a_burst_goes_on_in_the_successors_of_its_processes(

@@ -268,5 +268,6 @@ def test_what_cannot_be_read_of_a_queue_is_named_and_not_passed_off_as_none(
     assert row.filter(has_text="mail").get_by_title("buraq_tasks:mail_dlq").inner_text() == "overwritten"
     assert row.filter(has_text="default").get_by_text("overwritten").count() == 0
 
-    page = show(tab, View("queues/mail", "Something else has overwritten"))
-    assert "buraq_tasks:mail_dlq" in page.locator("#content").inner_text()
+    for view in ("queues/mail", "dead-letters", "tasks?state=dead"):
+        page = show(tab, View(view, "Something else has overwritten"))
+        assert "buraq_tasks:mail_dlq" in page.locator("#content").inner_text()

@@ -394,3 +394,28 @@ def test_an_outage_is_said_once_and_then_every_five_seconds(caplog: pytest.LogCa
         clock.now += 0.5
     lease.reports.log()
     assert [record.getMessage() for record in caplog.records] == ["lease not renewed"] * 2
+
+
+def test_a_queue_whose_leases_were_overwritten_costs_no_other_its_lease_and_has_one_again_when_the_key_is_moved_away(
+    app: Buraq, redis: Redis
+) -> None:
+    clock = Clock()
+    lease, mail = lease_on(app, "default", "mail", clock=clock), app.backend.broker("mail").keys
+    lease.renew()
+    redis.set(mail.leases, "of the wrong type")
+    clock.now += 9.0
+
+    assert lease.renew()
+
+    clock.now += 9.0
+    assert lease.valid
+    assert (lease.complete, lease.overwritten) == (True, {"mail"})
+    assert [broker.keys.name for broker in lease.covered] == ["default"]
+
+    redis.delete(mail.leases)
+    assert lease.renew()
+    assert (lease.covered, lease.overwritten) == (lease.brokers, frozenset())
+
+    for broker in lease.brokers:
+        redis.set(broker.keys.leases, "of the wrong type")
+    assert not lease.renew()

@@ -19,6 +19,7 @@ from buraq.app import Buraq
 from buraq.audit import Action, Audit
 from buraq.backend import Backend
 from buraq.connection import Unreachable
+from buraq.inspector import Broken, say_broken
 from buraq.keys import DEFAULT_QUEUE
 from buraq.web import bodies, contract
 from buraq.web.access import Access, client_address
@@ -54,6 +55,7 @@ class Call:
         self.access = access
         self.path = path
         self.hosted = hosted
+        self.broken: Broken = {}  # the keys that the answer does without
         self._operation = operation
         try:  # whether the view wants them or not: what is misspelt is not to be ignored
             self.query = contract.parameters(operation, request.args)
@@ -106,13 +108,35 @@ class Call:
         """The names of all queues, the default one first."""
         return self.state.inspector.queues()
 
+    @cached_property
+    def known_queues(self) -> list[str]:
+        """The names of all queues that are known, also where the key with their names was overwritten."""
+        return self.state.inspector.queues(self.broken)
+
+    def has_queue(self, name: str) -> bool:
+        """Whether there is a queue of that name. Raises what the server answers where that cannot be told."""
+        return name == DEFAULT_QUEUE or name in self.known_queues or name in self.queues
+
+    @property
+    def lacking(self) -> Broken | None:
+        """Where to note what the answer does without; None where one queue is asked for: what it holds is not to be
+        guessed.
+        """
+        return None if "queue" in self.query else self.broken
+
+    def left_out(self) -> dict[str, list[str]]:
+        """Return the member that names the keys that the answer does without, where there are any, and log them."""
+        say_broken(self.broken)
+        keys = sorted({key for keys in self.broken.values() for key in keys})
+        return {"broken": keys} if keys else {}
+
     @property
     def asked_queues(self) -> list[str]:
-        """The queue that the query asks for, or all. Raises 422 for one that there is not."""
+        """The queue that the query asks for, or all that are known. Raises 422 for one that there is not."""
         asked = self.query.get("queue")
         if asked is None:
-            return self.queues
-        if asked not in self.queues:
+            return self.known_queues
+        if not self.has_queue(asked):
             refuse(422, f"queue={asked}: there is none of that name", "queue")
         return [asked]
 
@@ -125,7 +149,7 @@ class Call:
 
     def known_queue(self, name: str) -> str:
         """Return the name of a queue that there is. Raises 404."""
-        if name != DEFAULT_QUEUE and name not in self.queues:
+        if not self.has_queue(name):
             raise NotFound(f"there is no queue {name}")
         return name
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Response
 
-from buraq.inspector import Broken, say_broken
 from buraq.statistics import FIVES, MINUTES, NAMES, RUN, WAIT, Slot, read
 from buraq.web.v1.call import Call, answer, at
 
@@ -18,9 +17,7 @@ def get_statistics(call: Call) -> Response:
     """Answer with counts and percentiles."""
     window = call.query["window"]
     ring, steps = WINDOWS[window]
-    broken: Broken = {}
-    now_ms, found = call.state.inspector.statistics(call.asked_queues, broken)
-    say_broken(broken)
+    now_ms, found = call.state.inspector.statistics(call.asked_queues, call.broken)
     series = [Slot() for _ in range(steps)]
     for raw in found:
         for slot, more in zip(series, read(raw, ring, now_ms // 1000, steps), strict=True):
@@ -44,6 +41,7 @@ def get_statistics(call: Call) -> Response:
                 "run_ms": _percentiles(total, RUN),
                 "wait_ms": _percentiles(total, WAIT),
             },
+            **call.left_out(),
         }
     )
 

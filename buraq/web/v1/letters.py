@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import ujson
 from flask import Response
-from redis.exceptions import ResponseError
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Budget, newest_letters
 from buraq.chosen import Bound, Filter
 from buraq.deadletters import DeadLetter, DeadLetters
-from buraq.inspector import say_broken
 from buraq.keys import is_entry
-from buraq.log import RateLimited
 from buraq.newest import Place
-from buraq.permissions import is_wrong_type
-from buraq.replies import Broken
 from buraq.web.v1.call import Call, answer, at, dumps
 from buraq.web.v1.cursors import in_records, read_cursor, write_cursor, write_until
 from buraq.web.v1.show import letter, letter_detail
 
 GROUPS = 500
-
-_rare = RateLimited(logging.getLogger("buraq.web"), seconds=60.0)
 
 
 def list_letters(call: Call) -> Response:
@@ -36,19 +28,19 @@ def list_letters(call: Call) -> Response:
     wanted, items = Filter.of(query), []
     after = Place(*cursor) if cursor else None
     place, more, budget = after, False, Budget()
-    broken: Broken | None = None if "queue" in query else {}  # what one queue's are is not to be guessed
-    for place, size, dead in newest_letters(call.backend.parts(queues), after, query["limit"], broken):
+    for place, size, dead in newest_letters(call.backend.parts(queues), after, query["limit"], call.lacking):
         if wanted.fits(dead):
             items.append(letter(place.queue, dead, call.state.redaction))
         if more := not budget.spend(size) or len(items) == query["limit"]:
             break
-    say_broken(broken or {})
+    total = sum(DeadLetters(call.backend, queue).count(call.lacking) for queue in queues)
     return answer(
         {
             "items": items,
             "next": write_cursor(list(place), ["letters", query.get("queue")]) if more and place else None,
             "scanned": budget.looked_at,
-            "total": sum(len(DeadLetters(call.backend, queue)) for queue in queues if queue not in (broken or ())),
+            "total": total,
+            **call.left_out(),
         }
     )
 
@@ -56,7 +48,7 @@ def list_letters(call: Call) -> Response:
 def find(call: Call) -> tuple[str, DeadLetter]:
     """Return the dead letter that the path names, and its queue. Raises 404."""
     queue, _, entry = call.path["id"].rpartition(":")
-    if queue in call.queues and valid_entry(entry):
+    if valid_entry(entry) and call.has_queue(queue):
         found = DeadLetters(call.backend, queue).at(entry)
         if found is not None:
             return queue, found
@@ -80,16 +72,13 @@ def list_groups(call: Call) -> Response:
     total = 0
     bounds: dict[str, Bound | None] = {}
     for queue in call.asked_queues:
-        letters = DeadLetters(call.backend, queue)
-        try:
-            # Before they are counted: what dies in between is counted, and beyond it.
-            bounds |= {name: Bound.of(part) for name, part in call.backend.parts([queue]).items()}
-            length, groups = len(letters), letters.groups()
-        except ResponseError as error:
-            if "queue" in call.query or not is_wrong_type(error):
-                raise
-            _rare.error("dead letters of a queue left out", key=queue, extra={"queue": queue, "error": str(error)})
-            continue
+        letters, lacking = DeadLetters(call.backend, queue), call.lacking
+        # Before they are counted: what dies in between is counted, and beyond it.
+        ends = {name: Bound.of(part, lacking) for name, part in call.backend.parts([queue]).items()}
+        length, groups = letters.count(lacking), letters.groups(lacking)
+        if {"dead", "groups"}.intersection(call.broken.get(queue, {}).values()):
+            continue  # what is done to all that were counted would be refused there, and come to no other queue
+        bounds |= ends
         total += length
         for group in groups:
             shown_group = {
@@ -109,22 +98,24 @@ def list_groups(call: Call) -> Response:
     shown = every[: GROUPS - len(asked)] + asked
     until = write_until({name: bound for name, bound in bounds.items() if bound is not None})
     grouped = -sum(rank[0] for rank, _ in found)
-    return answer({"groups": shown, "grouped": grouped, "total": total, "until": until})
+    return answer({"groups": shown, "grouped": grouped, "total": total, "until": until, **call.left_out()})
 
 
 def export(call: Call) -> Response:
-    """Answer with dead letters as JSON lines, streamed."""
-    wanted, queues = Filter.of(call.query), call.asked_queues
-    redaction = call.state.redaction
-    # Found while the answer can still say so.
-    runs = [(queue, DeadLetters(call.backend, queue).all()) for queue in queues]
+    """Answer with dead letters as JSON lines, streamed. One that does not hold all ends with a line that says so."""
+    wanted, redaction = Filter.of(call.query), call.state.redaction
+    runs = {queue: DeadLetters(call.backend, queue) for queue in call.asked_queues}
+    for letters in runs.values():
+        letters.count(call.lacking)  # what one queue's are not is found while the status can still say so
 
     def lines() -> Iterator[str]:
         try:
-            for queue, letters in runs:
-                for dead in letters:
+            for queue, letters in runs.items():
+                for dead in letters.all(call.broken):
                     if wanted.fits(dead):
                         yield dumps(letter_detail(queue, dead, redaction)) + "\n"
+            if lacking := call.left_out():
+                yield dumps({"error": "not complete: something else has overwritten keys", **lacking}) + "\n"
         except Exception as error:  # the status is sent: what broke can only be said here
             yield ujson.dumps({"error": f"broke off: {type(error).__name__}"}) + "\n"
 

@@ -8,6 +8,7 @@ from flask import Response
 from werkzeug.exceptions import Conflict, NotFound
 
 from buraq.audit import Action, Audit
+from buraq.inspector import say_broken
 from buraq.keys import DEFAULT_QUEUE
 from buraq.operations import Operation, Operations
 from buraq.web.access import client_address
@@ -69,13 +70,14 @@ def _begin(call: Call, kind: str) -> Response:
     address = client_address(call.request, call.backend.config.trusted_proxies)
     if "ids" in asked:
         chosen = [_place(call, one) for one in asked["ids"]]
-        operation = known.begin(kind, who, call.queues, None, chosen, address)
+        operation = known.begin(kind, who, (), None, chosen, address)
     else:
         wanted = asked["filter"]
-        if wanted.get("queue", DEFAULT_QUEUE) not in call.queues:
+        if "queue" in wanted and not call.has_queue(wanted["queue"]):
             refuse(422, f"filter.queue={wanted['queue']}: there is none of that name", "filter.queue")
-        queues = [wanted["queue"]] if "queue" in wanted else call.queues
-        operation = known.begin(kind, who, queues, wanted, (), address, read_until(asked.get("until")))
+        queues, lacking = ([wanted["queue"]], None) if "queue" in wanted else (call.known_queues, call.broken)
+        operation = known.begin(kind, who, queues, wanted, (), address, read_until(asked.get("until")), lacking)
+        say_broken(call.broken)
     known.work(operation, PATIENCE)
     return answer(describe(known.get(operation.id) or operation), 202)
 
@@ -83,7 +85,7 @@ def _begin(call: Call, kind: str) -> Response:
 def _place(call: Call, letter_id: str) -> tuple[str, str]:
     """Return queue and entry of a dead letter. Of an id that none can have: those of one that is gone."""
     queue, _, entry = letter_id.rpartition(":")
-    return (queue, entry) if queue in call.queues and valid_entry(entry) else (DEFAULT_QUEUE, "0-0")
+    return (queue, entry) if valid_entry(entry) and call.has_queue(queue) else (DEFAULT_QUEUE, "0-0")
 
 
 def list_operations(call: Call) -> Response:

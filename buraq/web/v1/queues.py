@@ -16,13 +16,13 @@ NO_RATES = {"enqueued": 0.0, "completed": 0.0, "retried": 0.0, "dead": 0.0}
 
 
 def describe(
-    backend: Backend, inspector: Inspector, names: list[str]
+    backend: Backend, inspector: Inspector, names: list[str], broken: Broken
 ) -> tuple[int, list[dict[str, Any]], list[WorkerProcess]]:
     """Return the server's time in ms, queues as the answers show them, and all worker processes.
 
-    A key that somebody has overwritten hides only what it would say itself; its queue names it in `broken`.
+    A key that somebody has overwritten hides only what it would say itself; its queue names it in `broken`, as those
+    do that were noted there before.
     """
-    broken: Broken = {}
     processes = inspector.workers(broken)
     paused = Pauses(backend).all(broken)
     now_ms, paces = inspector.paces(names, broken)
@@ -65,7 +65,8 @@ def _readers(queue: str, processes: list[WorkerProcess]) -> int:
 
 def overview(backend: Backend, inspector: Inspector) -> dict[str, Any]:
     """Return the whole at one moment: queues, totals, worker counts."""
-    now_ms, queues, processes = describe(backend, inspector, inspector.queues())
+    broken: Broken = {}
+    now_ms, queues, processes = describe(backend, inspector, inspector.queues(broken), broken)
     totals: dict[str, Any] = {
         name: sum(queue[name] for queue in queues) for name in ("waiting", "running", "scheduled", "dead")
     }
@@ -94,7 +95,7 @@ def get_overview(call: Call) -> Response:
 def list_queues(call: Call) -> Response:
     """Answer with all queues."""
     inspector = call.state.inspector
-    now_ms, queues, _ = describe(call.backend, inspector, call.queues)
+    now_ms, queues, _ = describe(call.backend, inspector, call.known_queues, call.broken)
     return answer({"at": at(now_ms), "rate_window_s": RATE_SECONDS, "queues": queues})
 
 
@@ -121,4 +122,4 @@ def resume_queue(call: Call) -> Response:
 
 def one(call: Call, name: str) -> dict[str, Any]:
     """Return a queue as it is now."""
-    return describe(call.backend, call.state.inspector, [name])[1][0]
+    return describe(call.backend, call.state.inspector, [name], call.broken)[1][0]

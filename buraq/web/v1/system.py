@@ -34,14 +34,16 @@ def get_system(call: Call) -> Response:
     """Answer with servers, API process, settings, history and warnings."""
     config = call.backend.config
     now_ms, servers = look(call.backend)
+    past = history(Tasks(call.backend), call.known_queues, call.broken)
+    overwritten = call.left_out().get("broken", [])
     return answer(
         {
             "at": at(now_ms),
             "servers": servers,
             "api": _api(call),
             "settings": settings(config),
-            "history": history(Tasks(call.backend), call.queues),
-            "warnings": warnings(servers, config),
+            "history": past,
+            "warnings": [*map(_of_key, overwritten), *warnings(servers, config)],
         }
     )
 
@@ -112,6 +114,11 @@ def _of_server(server: dict[str, Any], config: Config) -> Iterator[dict[str, str
     if limit and used and used > 0.9 * limit:
         text = f"{name} uses {100 * used // limit} % of the memory that it may: soon it takes no more tasks."
         yield _warning("warning", text, "Raise maxmemory, or work off what waits.")
+
+
+def _of_key(key: str) -> dict[str, str]:
+    text = f"Something else has overwritten {key}: what it held is in no answer, and what writes to it is refused."
+    return _warning("danger", text, "See with TYPE what it holds, then move it away with RENAME.")
 
 
 def _warning(level: str, text: str, remedy: str) -> dict[str, str]:

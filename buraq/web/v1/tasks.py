@@ -9,10 +9,10 @@ from flask import Response
 from werkzeug.exceptions import NotFound
 
 from buraq.browse import Tasks
-from buraq.inspector import Broken, say_broken
 from buraq.keys import HISTORIES
 from buraq.known import KnownTask
 from buraq.records import COMPLETED_A_SECOND
+from buraq.replies import Broken
 from buraq.web.v1.call import Call, answer, at, refuse
 from buraq.web.v1.cursors import in_records, in_schedule, in_streams, read_cursor, write_cursor
 from buraq.web.v1.show import detail, summary
@@ -29,16 +29,24 @@ def list_tasks(call: Call) -> Response:
     queues, tasks, wanted = call.asked_queues, Tasks(call.backend), query.get("type")
     cursor = read_cursor(query.get("cursor"), [state, query.get("queue")], _PLACES.get(state, in_records))
     page = tasks.page(
-        state, queues, cursor, query["limit"], lambda task: wanted is None or task.task.type == wanted, worker
+        state,
+        queues,
+        cursor,
+        query["limit"],
+        lambda task: wanted is None or task.task.type == wanted,
+        worker,
+        call.lacking,
     )
+    total = _total(call, tasks, state, queues, worker)
     past = state in HISTORIES.values() and state != "dead"
     return answer(
         {
             "items": [summary(task, call.state.redaction) for task in page.items],
             "next": write_cursor(page.next, [state, query.get("queue")]) if page.next is not None else None,
             "scanned": page.scanned,
-            "total": _total(call, tasks, state, queues, worker),
-            "history": history(tasks, queues, state) if past else None,
+            "total": total,
+            "history": history(tasks, queues, call.lacking, state) if past else None,
+            **call.left_out(),
         }
     )
 
@@ -47,14 +55,14 @@ def _total(call: Call, tasks: Tasks, state: str, queues: list[str], worker: str)
     if worker:
         return None
     if state in ("waiting", "running"):
-        counts = [call.state.inspector.counts(queue) for queue in queues]
+        counts = [call.state.inspector.counts(queue, call.lacking) for queue in queues]
         return sum(one.waiting if state == "waiting" else one.running for one in counts)
-    return tasks.count(state, queues)
+    return tasks.count(state, queues, call.lacking)
 
 
-def history(tasks: Tasks, queues: list[str], state: str | None = None) -> dict[str, Any]:
+def history(tasks: Tasks, queues: list[str], broken: Broken | None, state: str | None = None) -> dict[str, Any]:
     """Return how much of the past the histories of queues hold: of one state, or of all."""
-    span = tasks.history.span(queues, state)
+    span = tasks.history.span(queues, state, broken)
     return {
         "length": span.length,
         "kept": span.kept,
@@ -92,7 +100,6 @@ def shown(call: Call, known: KnownTask) -> dict[str, Any]:
 
 def list_types(call: Call) -> Response:
     """Answer with the task types that live worker processes know."""
-    broken: Broken = {}
-    found = call.state.inspector.task_types(call.queues, broken)
-    say_broken(broken)
-    return answer({"types": [{"type": name, "queues": queues} for name, queues in found.items()]})
+    found = call.state.inspector.task_types(call.known_queues, call.broken)
+    types = [{"type": name, "queues": queues} for name, queues in found.items()]
+    return answer({"types": types, **call.left_out()})

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from werkzeug.exceptions import NotFound
 
-from buraq.inspector import Broken, WorkerProcess, say_broken
+from buraq.inspector import WorkerProcess
 from buraq.web.numbers import number, whole
 from buraq.web.v1.call import Call, answer, at
 
@@ -40,15 +40,15 @@ def list_workers(call: Call) -> Response:
     """Answer with all worker processes."""
     now_ms, _ = call.state.inspector.statistics([])
     ttl = call.backend.config.lease_ttl
-    broken: Broken = {}
-    found = call.state.inspector.workers(broken)
-    say_broken(broken)
-    return answer({"at": at(now_ms), "workers": [describe(one, ttl) for one in found]})
+    found = call.state.inspector.workers(call.broken)
+    return answer({"at": at(now_ms), "workers": [describe(one, ttl) for one in found], **call.left_out()})
 
 
 def get_worker(call: Call) -> Response:
     """Answer with one worker process."""
-    for process in call.state.inspector.workers():
+    for process in call.state.inspector.workers(call.broken):
         if process.id == call.path["id"]:
-            return answer(describe(process, call.backend.config.lease_ttl))
+            return answer({**describe(process, call.backend.config.lease_ttl), **call.left_out()})
+    if call.broken:  # it may be in what cannot be read
+        call.state.inspector.workers()
     raise NotFound(f"there is no worker process {call.path['id'][:512]}")

@@ -97,6 +97,9 @@ export type Queue = {
   broken?: string[];
 };
 
+/** Keys that hold another type of value than Buraq's, because something else has overwritten them. What they would say is not in this answer. Left out where there are none. */
+export type Broken = string[];
+
 /** All queues. */
 export type QueueList = {
   /** The server's clock when this was read. */
@@ -260,6 +263,7 @@ export type TaskPage = {
   total: number | null;
   /** Set where the page was read from the history; null else. */
   history: History | null;
+  broken?: Broken;
 };
 
 /** A task to be enqueued. */
@@ -313,6 +317,7 @@ export type TaskType = {
 export type TaskTypeList = {
   /** By name. */
   types: TaskType[];
+  broken?: Broken;
 };
 
 /** A task that was given up, as lists show it. */
@@ -374,6 +379,7 @@ export type DeadLetterPage = {
   scanned: number;
   /** How many there are in all, before `type` and the like leave some out; null where nobody counts. */
   total: number | null;
+  broken?: Broken;
 };
 
 /** The dead letters of one queue that have task type, reason and error in common. Digits, hex and quoted texts of the message do not tell errors apart. */
@@ -405,6 +411,7 @@ export type DeadLetterGroupList = {
   total: number;
   /** How far was counted; opaque. A replay or deletion that is given it takes nothing that died later. */
   until: string;
+  broken?: Broken;
 };
 
 /** Which dead letters. What is left out does not matter; `{}` means all. */
@@ -469,7 +476,7 @@ export type Operation = {
   updated_at: string;
   /** When it ended; null while it runs. */
   ended_at: string | null;
-  /** Why it failed. */
+  /** Why it failed, or what it had to leave out. */
   error: string | null;
 };
 
@@ -509,6 +516,7 @@ export type Worker = {
   hub_lag_ms: number | null;
   /** What it finishes, in tasks a second. */
   rates: WorkerRates | null;
+  broken?: Broken;
 };
 
 /** The worker processes, those included that were lost a short while ago. */
@@ -517,6 +525,7 @@ export type WorkerList = {
   at: string;
   /** By id. */
   workers: Worker[];
+  broken?: Broken;
 };
 
 /** Percentiles in milliseconds, one value a step. Read off a histogram with fixed bounds, so they are right to about a tenth. */
@@ -586,6 +595,7 @@ export type Statistics = {
     run_ms: Percentiles;
     wait_ms: Percentiles;
   };
+  broken?: Broken;
 };
 
 /** Who asks, and what they may. */

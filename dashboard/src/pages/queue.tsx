@@ -8,6 +8,7 @@ import { useStore } from "../lib/store";
 import { overview } from "../live/source";
 import { Unanswered } from "../ui/asked";
 import { Meter, Notice } from "../ui/basics";
+import { Overwritten } from "../ui/overwritten";
 import { Panel } from "../ui/panel";
 import { Ago, FirstDue } from "../ui/times";
 import { WORKER } from "./commands";
@@ -35,12 +36,7 @@ export function QueuePage({ name }: { name: string }) {
           nothing new starts.
         </Notice>
       )}
-      {queue.broken && (
-        <Notice tone="dead">
-          Something else has overwritten <code>{queue.broken.join(", ")}</code>: what it held is not in these figures.
-          See with TYPE what it is now, and move it away with RENAME.
-        </Notice>
-      )}
+      <Overwritten keys={queue.broken} from="these figures" />
       {!queue.workers && (
         <Notice tone="dead">
           No worker process reads this queue: <code>{`${WORKER} --queues ${name}`}</code>

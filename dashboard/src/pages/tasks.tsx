@@ -10,6 +10,7 @@ import { useSession } from "../session";
 import { PagesFoot, Unanswered } from "../ui/asked";
 import { Empty, Span, StateWord, stateLabel } from "../ui/basics";
 import { Icon } from "../ui/icon";
+import { Overwritten } from "../ui/overwritten";
 import { Ribbon } from "../ui/ribbon";
 import { Rows } from "../ui/rows";
 import { Ago, Due } from "../ui/times";
@@ -145,6 +146,7 @@ function List({ state, queue, type, worker }: { state: State; queue: string; typ
   const onward = asked.hasNextPage && !asked.isFetchingNextPage && !asked.stuck;
   return (
     <>
+      <Overwritten keys={pages.flatMap((page) => page.broken ?? [])} from="this list" />
       <HistoryNote history={pages[0]?.history ?? null} />
       {items.length > 0 && <Head state={state} />}
       {items.length > 0 ? (

@@ -5,6 +5,7 @@ import { bytes, rate, short, span, whole } from "../lib/format";
 import { goes, href } from "../lib/router";
 import { Unanswered } from "../ui/asked";
 import { Empty, Maybe, Meter } from "../ui/basics";
+import { Overwritten } from "../ui/overwritten";
 import { Ago } from "../ui/times";
 import { WORKER } from "./commands";
 
@@ -17,17 +18,27 @@ export function WorkerStatus({ status }: { status: Worker["status"] }) {
 export function Workers() {
   const asked = useAsk("listWorkers", {}, { every: 2000 });
   if (!asked.data) return <Unanswered asked={asked} rows={5} />;
-  const { workers } = asked.data;
-  if (workers.length === 0) {
-    return (
-      <div className="panel">
-        <Empty title="No worker runs" command={WORKER}>
-          Tasks that are enqueued are kept until one does. Which app a worker runs, <code>module:queue</code>, may be in{" "}
-          <code>BURAQ_APP</code> instead. A worker process that is lost is shown here for some minutes.
-        </Empty>
-      </div>
-    );
-  }
+  const { workers, broken } = asked.data;
+  return (
+    <>
+      <Overwritten keys={broken} from="these figures" />
+      {workers.length === 0 ? <Nobody /> : <Table workers={workers} />}
+    </>
+  );
+}
+
+function Nobody() {
+  return (
+    <div className="panel">
+      <Empty title="No worker runs" command={WORKER}>
+        Tasks that are enqueued are kept until one does. Which app a worker runs, <code>module:queue</code>, may be in{" "}
+        <code>BURAQ_APP</code> instead. A worker process that is lost is shown here for some minutes.
+      </Empty>
+    </div>
+  );
+}
+
+function Table({ workers }: { workers: readonly Worker[] }) {
   return (
     <div className="panel scroll-x">
       <table className="table">

@@ -28,6 +28,9 @@ it("an operation that ended says what it did and what it left", () => {
 });
 
 it("one that was stopped or broke off says so", () => {
+  expect(told(operation({ error: "done without what is in k" }))).toBe(
+    "4 dead letters retried (done without what is in k)",
+  );
   expect(told(operation({ state: "stopped", done: 250 }))).toBe("250 dead letters retried, then stopped");
   expect(told(operation({ state: "failed", done: 0, error: "Redis went away" }))).toBe(
     "0 dead letters retried. It broke off: Redis went away",

@@ -65,6 +65,7 @@ export function told({ kind, state, done, skipped, error }: Operation): string {
     skipped.owned && `${whole(skipped.owned)} kept: another task owns their idempotency key`,
     skipped.unreadable && `${whole(skipped.unreadable)} kept: they cannot be read`,
     skipped.gone && `${whole(skipped.gone)} ${skipped.gone === 1 ? "was" : "were"} gone already`,
+    state !== "failed" && error,
   ].filter(Boolean);
   const how =
     state === "failed" ? `. It broke off: ${error ?? "see the log"}` : state === "stopped" ? ", then stopped" : "";

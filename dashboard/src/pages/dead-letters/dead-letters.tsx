@@ -9,6 +9,7 @@ import { useSession } from "../../session";
 import { Unanswered } from "../../ui/asked";
 import { Empty, Notice } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
+import { Overwritten } from "../../ui/overwritten";
 import { QueueSelect } from "../queue-select";
 import { Groups } from "./groups";
 import { Ask, type Counted, type Intent, type Kind } from "./intent";
@@ -31,6 +32,7 @@ export function DeadLetters({ query }: { query: URLSearchParams }) {
   return (
     <>
       <Bar queue={queue} body={{ filter, until }} count={count} chosen={alike[0]} onIntent={setIntent} />
+      <Overwritten keys={groups.data.broken} from="these lists" />
       {total === 0 && !group ? (
         <div className="panel">
           <Empty title="No dead letters">

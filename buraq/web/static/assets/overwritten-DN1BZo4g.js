@@ -1,0 +1,1 @@
+import{ht as e,l as t}from"./basics-C0MMb91N.js";var n=e();function r({keys:e,from:r}){return e?.length?(0,n.jsxs)(t,{tone:`dead`,children:[`Something else has overwritten `,(0,n.jsx)(`code`,{children:[...new Set(e)].join(`, `)}),`: what it held is not in `,r,`. See with TYPE what it is now, and move it away with RENAME.`]}):null}export{r as t};
