@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from typing import Any
 
-import gevent
 from gevent import monkey
 from redis.exceptions import ResponseError
 
@@ -15,12 +15,16 @@ from buraq.config import Config
 from buraq.connection import Unreachable
 from buraq.shard_inspector import ShardInspector
 
+log = logging.getLogger(__name__)
+
 _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
+_SimpleQueue = monkey.get_original("queue", "SimpleQueue")
+MOST = 8  # threads; a server that is away holds each of them up for a while
 
 
 class Farewells:
-    """Ends leases, each in an OS thread on a connection of its own: the arbiter must go on, whatever the server does.
+    """Ends leases, in OS threads and on connections of their own: the arbiter must go on, whatever the server does.
 
     A greenlet would go on in a child that the arbiter forks, on the same socket. A thread does not, but what it holds
     at that moment stays held in the child:
@@ -29,12 +33,16 @@ class Farewells:
         time 1  arbiter    forks the next worker process
         time 2  child      imports the same, and waits for a thread that it does not have
 
-    So whoever forks calls `wait` before.
+    So whoever forks calls `wait` before. That cannot wait for the very end of a thread, where greenlet takes a lock to
+    say that the thread has gone, and takes it again at the end of a process: the child would stop, and never be over.
+    So no thread ends. What waits in one makes a hub there, with threads to look names up; that stays as well.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._under_way: list[Any] = []  # a lock for each thread, held until it is done
+        self._asked: Any = _SimpleQueue()
+        self.threads = 0
+        self._under_way: list[Any] = []  # a lock for each farewell, held until it is said
 
     def end_lease(self, name: str) -> None:
         """End the lease of a dead process on all queues, and say that it is dead: anybody may take its tasks at once.
@@ -43,8 +51,11 @@ class Farewells:
         """
         done = _allocate_lock()
         done.acquire()
-        self._under_way.append(done)
-        _start_new_thread(self._run, (name, done))
+        self._under_way = [*(one for one in self._under_way if one.locked()), done]
+        self._asked.put((name, done))
+        if self.threads < min(len(self._under_way), MOST):
+            self.threads += 1
+            _start_new_thread(self._run, ())
 
     def wait(self, timeout: float) -> bool:
         """Wait until no thread is at it, at most `timeout` seconds. Returns whether none is."""
@@ -53,14 +64,13 @@ class Farewells:
         self._under_way = left
         return not left
 
-    def _run(self, name: str, done: Any) -> None:
-        try:
-            self._end_lease(name)
-        finally:
+    def _run(self) -> None:
+        while True:
+            name, done = self._asked.get()
             try:
-                # What waits in a thread makes a hub there, with descriptors and a thread to look names up. Nobody else
-                # gives them back, and an arbiter whose processes die for days would have none left to fork with.
-                gevent.get_hub().destroy()
+                self._end_lease(name)
+            except Exception:
+                log.exception("the lease of a dead worker process was not ended: it runs out", extra={"worker": name})
             finally:
                 done.release()
 
