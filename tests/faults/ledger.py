@@ -78,9 +78,17 @@ class Ledger:
                 run.end = line.at
         return runs
 
-    def workers(self) -> set[int]:
-        """Return the worker processes that were told of an outcome: a sandbox, which only runs tasks, never is."""
-        return {line.pid for line in self.lines() if line.what not in ("start", "end")}
+    def sandboxes(self) -> set[int]:
+        """Return the processes that ran what another was told the outcome of: the children of worker processes."""
+        started: dict[tuple[str, int], int] = {}
+        found = set()
+        for line in self.lines():
+            if line.what == "start":
+                started[line.id, line.attempt] = line.pid
+            elif line.what in ("committed", "retried"):
+                found.add(started.get((line.id, line.attempt), line.pid))
+                found.discard(line.pid)
+        return found
 
     def running(self, pids: Iterable[int]) -> bool:
         """Say whether a task runs in one of these processes."""
@@ -109,12 +117,12 @@ def now() -> float:
     return time.time()
 
 
-def recoveries(runs: list[Run], kills: Iterable[Kill], workers: Collection[int]) -> dict[int, list[float]]:
+def recoveries(runs: list[Run], kills: Iterable[Kill], sandboxes: Collection[int]) -> dict[int, list[float]]:
     """Return the seconds from a kill to the next start of each task that it cut off, by how often it had been cut off.
 
-    A task that starts again elsewhere than in one of `workers` is a suspect, and has been cut off twice at least: once
-    perhaps between its fetch and its start, of which it wrote nothing. A task that a kill cut off and that never
-    started again is an AssertionError.
+    A task that starts again in one of `sandboxes` is a suspect, and has been cut off twice at least: once perhaps
+    between its fetch and its start, of which it wrote nothing. A task that a kill cut off and that never started again
+    is an AssertionError.
     """
     by_task: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -127,6 +135,6 @@ def recoveries(runs: list[Run], kills: Iterable[Kill], workers: Collection[int])
             if run.end is None and run.pid in killed:
                 deaths += 1
                 assert following is not None, f"task {run.id} was cut off and never started again"
-                known = deaths if following.pid in workers else max(deaths, 2)
+                known = max(deaths, 2) if following.pid in sandboxes else deaths
                 seconds[known].append(following.start - killed[run.pid])
     return dict(seconds)

@@ -101,7 +101,7 @@ def judge(
         kills=len(kills),
         buried=len(buried),
         leftovers=leftovers or {},
-        recoveries=recoveries(runs, kills, ledger.workers()),
+        recoveries=recoveries(runs, kills, ledger.sandboxes()),
         resumed=resumed,
     )
 
