@@ -73,6 +73,6 @@ def test_one_dead_letter_is_edited_and_goes_back(
     dialog.get_by_role("button", name="Retry").click()
 
     expect(page).to_have_url(re.compile(r"/tasks/charge-3\?queue=default$"))
-    expect(page.get_by_role("heading", name="charge")).to_be_visible()
+    expect(page.get_by_role("heading", name="charge", exact=True)).to_be_visible()
     [(_, fields)] = [row for row in redis.xrange("buraq_tasks") if "charge-3" in row[1]["payload"]]
     assert "12345678901234567890" in fields["payload"], "no digit was lost on the way"
