@@ -48,7 +48,7 @@ def list_(session: Session, selection: Selection, as_json: bool) -> None:
     if as_json:
         print_json([_as_json(*one) for one in found])
     elif not found:
-        click.echo("No dead letters.")
+        click.echo("No dead letters that can be read." if selection.broken else "No dead letters.")
     else:
         _print(found)
         if more:

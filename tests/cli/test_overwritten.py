@@ -31,6 +31,14 @@ def test_dead_letters_of_the_other_queues_are_listed_and_the_key_is_named(run: R
     assert "XREVRANGE buraq_tasks:bulk_dlq: WRONGTYPE" in one.err
 
 
+def test_where_the_only_dead_letters_were_overwritten_none_is_said_not_to_be_there(run: Run, redis: Redis) -> None:
+    redis.set("buraq_tasks_dlq", "somebody's")
+
+    done = run("dlq", "list")
+
+    assert (done.out, done.code) == ("No dead letters that can be read.\n", 1)
+
+
 def test_a_dead_letter_that_may_be_among_those_that_cannot_be_read_is_not_said_not_to_be_there(
     run: Run, three: None
 ) -> None:
